@@ -1,0 +1,1 @@
+"""The harness for comparing self-supervised objectives."""

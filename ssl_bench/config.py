@@ -1,0 +1,301 @@
+"""Every setting, typed and strict; YAML and ``key=value`` overrides; "did you mean" for unknown keys.
+
+Sections whose meaning depends on a name (``objective``, ``dataset``) carry that thing's own options beside the common
+keys; the registered thing validates them (:func:`section_options`). This module imports no torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ssl_bench.errors import UserError, did_you_mean
+
+SHORT_FORMS = ("objective", "backbone", "dataset")
+
+
+class Options(BaseModel):
+    """Base of every settings model: unknown keys are errors, values do not change after validation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ObjectiveConfig(BaseModel):
+    """Which objective; further keys are the objective's own options."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    name: str = "autoencoder"
+
+
+class BackboneConfig(Options):
+    """Which encoder, and its one embedding. ``None`` leaves the choice to the stated small-image rule."""
+
+    name: str = "resnet_micro"
+    embedding: Literal["latent", "mean", "cls"] | None = None
+    latent_dim: int = Field(64, ge=1)
+    patch_size: int | None = Field(None, ge=1)
+
+
+class DatasetConfig(BaseModel):
+    """Which images; further keys are the source's own options."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    name: str = "digits"
+    root: str | None = None
+    download: bool = False
+    limit: int | None = Field(None, ge=2)
+    test_limit: int | None = Field(None, ge=1)
+
+
+class ViewsConfig(Options):
+    """The views an objective trains on. ``None`` keeps what the recipe says; ``recipe: null`` is the objective's own.
+
+    Probabilities are a view's; ``jitter_strength`` is SimCLR's *s* (brightness, contrast, saturation 0.8 s, hue 0.2 s).
+    """
+
+    recipe: Literal["none", "crop", "simclr"] | None = None
+    crop_scale: tuple[float, float] | None = None
+    flip: float | None = Field(None, ge=0, le=1)
+    jitter: float | None = Field(None, ge=0, le=1)
+    jitter_strength: float | None = Field(None, ge=0)
+    grayscale: float | None = Field(None, ge=0, le=1)
+    blur: float | None = Field(None, ge=0, le=1)
+    solarize: float | None = Field(None, ge=0, le=1)
+    noise: str | None = None
+
+
+class TrainingConfig(Options):
+    """The loop. ``learning_rate`` is for the batch size given; warm-up is a share of all steps, then a cosine to zero."""
+
+    epochs: int = Field(20, ge=0)
+    batch_size: int = Field(256, ge=2)
+    optimizer: Literal["adamw", "sgd", "lars"] = "adamw"
+    learning_rate: float | None = Field(None, gt=0)
+    weight_decay: float = Field(1e-4, ge=0)
+    warmup: float = Field(0.1, ge=0, lt=1)
+    clip_norm: float | None = Field(1.0, gt=0)
+    accumulate: int = Field(1, ge=1)
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] | None = None
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    snapshots: int = Field(12, ge=2)
+    log_every: int = Field(10, ge=1)
+    checkpoint_seconds: float = Field(30.0, ge=0)
+    deterministic: bool = False
+
+
+class EvaluationConfig(Options):
+    """Linear probe and k-NN on frozen features of clean images."""
+
+    held_out: float = Field(0.1, gt=0, lt=1)
+    probe_epochs: int = Field(50, ge=1)
+    probe_batch_size: int = Field(256, ge=1)
+    learning_rates: tuple[float, ...] = Field((0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0), min_length=1)
+    knn_k: int = Field(20, ge=1)
+    snapshot: Literal["last", "all"] | int = "last"
+    seed: int = 0
+
+
+class AnalysisConfig(Options):
+    """Which bands, on how many images. Training images fit the bases and the ridge; test images are measured on."""
+
+    bands: int = Field(8, ge=2)
+    fit_samples: int = Field(4000, ge=20)
+    test_samples: int = Field(2000, ge=10)
+    snapshot: Literal["last", "all"] | int = "all"
+
+
+class WandbConfig(Options):
+    """Mirror of the metrics at Weights & Biases; the files of the run directory stay the truth."""
+
+    mode: Literal["disabled", "offline", "online"] = "disabled"
+    project: str = "ssl_bench"
+
+
+class Config(Options):
+    """Everything one run needs. Two runs with equal :func:`identity` are the same run."""
+
+    objective: ObjectiveConfig = ObjectiveConfig()
+    noise: str | None = None
+    views: ViewsConfig = ViewsConfig()
+    backbone: BackboneConfig = BackboneConfig()
+    dataset: DatasetConfig = DatasetConfig()
+    training: TrainingConfig = TrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    analysis: AnalysisConfig = AnalysisConfig()
+    wandb: WandbConfig = WandbConfig()
+    seed: int = Field(0, ge=0)
+
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+def load_config(file: str | Path | None, overrides: Iterable[str] = ()) -> dict[str, Any]:
+    """The nested settings of a YAML file with ``key=value`` overrides applied; not yet validated.
+
+    ``file`` is a path, or the name of a configuration shipped with the package (``cifar10``).
+
+    Raises: UserError if the file is not there or not a mapping, or an override is not ``key=value``.
+    """
+    raw: dict[str, Any] = {} if file is None else _read_yaml(find_config(file))
+    for override in overrides:
+        key, separator, value = override.partition("=")
+        if not separator or not key:
+            raise UserError(f"{override!r} is not key=value, nor a configuration file")
+        _assign(raw, key.strip(), parse_value(value))
+    return expand_short_forms(raw)
+
+
+def find_config(file: str | Path) -> Path:
+    """The path of a YAML file given as a path or as the name of a shipped configuration.
+
+    Raises: UserError if there is none.
+    """
+    path = Path(file)
+    if path.is_file():
+        return path
+    folders = [Path(__file__).parent / "configs", Path(__file__).parent.parent / "configs"]
+    shipped = {item.stem: item for folder in folders if folder.is_dir() for item in sorted(folder.glob("*.yaml"))}
+    if str(file) in shipped:
+        return shipped[str(file)]
+    raise UserError(f"no configuration {str(file)!r}: neither a file nor a shipped one; {did_you_mean(str(file), shipped)}")
+
+
+def parse_value(text: str) -> Any:
+    """The value of an override: YAML, except that a list may hold noise specs with commas of their own.
+
+    ``[autoencoder, gaussian(sigma=0.1), [0.2, 0.35]]`` splits at the commas outside any bracket.
+    """
+    text = text.strip()
+    if text.startswith("[") and text.endswith("]"):
+        return [parse_value(item) for item in _split(text[1:-1])]
+    if "(" in text:
+        return text
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+    return value if isinstance(value, str | int | float | bool | None) else text
+
+
+def expand_short_forms(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """``objective: mae`` stands for ``objective: {name: mae}``; likewise backbone and dataset, and lists of them."""
+    full = dict(raw)
+    for key in SHORT_FORMS:
+        if key in full and not isinstance(full[key], Mapping):
+            full[key] = {"name": full[key]}
+    return full
+
+
+def validate(model: type[ModelT], raw: Mapping[str, Any], where: str = "configuration") -> ModelT:
+    """Check settings against a model.
+
+    Raises: UserError that names the key and the place, with the nearest known key where one is unknown.
+    """
+    try:
+        return model.model_validate(dict(raw))
+    except ValidationError as error:
+        raise UserError(f"{where}: {_explain(model, error)}") from error
+
+
+def section_options(section: BaseModel, model: type[ModelT], where: str) -> ModelT:
+    """The extra keys of a section, validated by the options model of the thing it names.
+
+    Raises: UserError for an unknown key, with the nearest one among the section's own and the options.
+    """
+    extra = section.model_extra or {}
+    known = {*type(section).model_fields, *model.model_fields}
+    for key in extra:
+        if key not in model.model_fields:
+            raise UserError(f"unknown key '{where}.{key}'; {did_you_mean(key, known)}")
+    return validate(model, extra, where)
+
+
+def identity(config: Config) -> str:
+    """Hash of all that decides what a pretraining run computes: 12 hex digits.
+
+    Left out: where data lie, how the run is shown and mirrored, and what is asked of it afterwards.
+    """
+    data = config.model_dump(mode="json", exclude={"evaluation", "analysis", "wandb"})
+    for key in ("root", "download"):
+        data["dataset"].pop(key, None)
+    for key in ("log_every", "checkpoint_seconds", "accelerator"):
+        data["training"].pop(key, None)
+    canonical = json.dumps(data, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def to_yaml(config: BaseModel) -> str:
+    """The configuration as YAML that :func:`load_config` reads back."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not readable as YAML: {error}") from error
+    if raw is not None and not isinstance(raw, dict):
+        raise UserError(f"{path}: must hold keys and values, not a {type(raw).__name__}")
+    return raw or {}
+
+
+def _assign(raw: dict[str, Any], key: str, value: Any) -> None:
+    """Set a dotted key in nested settings, in place; a section given in its short form is opened first."""
+    *parents, last = key.split(".")
+    here = raw
+    for parent in parents:
+        below = here.get(parent, {})
+        if not isinstance(below, dict):
+            below = {"name": below}
+        here[parent] = below = dict(below)
+        here = below
+    if not parents and last in SHORT_FORMS and isinstance(here.get(last), dict) and not isinstance(value, dict):
+        here[last] = {**here[last], "name": value}
+    else:
+        here[last] = value
+
+
+def _split(text: str) -> list[str]:
+    parts, depth, start, quote = [], 0, 0, ""
+    for position, letter in enumerate(text):
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter in "\"'":
+            quote = letter
+        elif letter in "([{":
+            depth += 1
+        elif letter in ")]}":
+            depth -= 1
+        elif letter == "," and depth == 0:
+            parts.append(text[start:position])
+            start = position + 1
+    parts.append(text[start:])
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _explain(model: type[BaseModel], error: ValidationError) -> str:
+    """The first error of a validation, in words."""
+    first = error.errors()[0]
+    place = [str(part) for part in first["loc"]]
+    key = ".".join(place)
+    if first["type"] == "extra_forbidden":
+        return f"unknown key '{key}'; {did_you_mean(place[-1], _known_keys(model, place[:-1]))}"
+    if first["type"] == "missing":
+        return f"'{key}' is missing"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"'{key}' = {first['input']!r}: {message}" if key else message
+
+
+def _known_keys(model: type[BaseModel], place: Sequence[str]) -> list[str]:
+    for part in place:
+        field = model.model_fields.get(part)
+        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            return []
+        model = field.annotation
+    return list(model.model_fields)
