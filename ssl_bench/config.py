@@ -175,7 +175,8 @@ def parse_value(text: str) -> Any:
     if text.startswith("[") and text.endswith("]"):
         return [parse_value(item) for item in _split(text[1:-1])]
     if "(" in text:
-        return text
+        quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
+        return text[1:-1] if quoted else text
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
@@ -281,7 +282,8 @@ def _split(text: str) -> list[str]:
 
 def _explain(model: type[BaseModel], error: ValidationError) -> str:
     """The first error of a validation, in words."""
-    first = error.errors()[0]
+    # An unknown key is the likelier cause of a missing one.
+    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
     place = [str(part) for part in first["loc"]]
     key = ".".join(place)
     if first["type"] == "extra_forbidden":
