@@ -71,22 +71,26 @@ class ViewsConfig(Options):
 
 
 class TrainingConfig(Options):
-    """The loop. ``learning_rate`` is for the batch size given; warm-up is a share of all steps, then a cosine to zero."""
+    """The loop.
+
+    ``learning_rate`` holds for the batch size given (``None``: the optimizer's usual one); ``warmup`` is a share of all
+    steps, then a cosine to zero. ``accumulate`` splits each batch in that many parts to save memory: a contrastive loss
+    then sees the negatives of one part only. ``precision`` ``None`` is bf16 on a GPU, float32 on a CPU.
+    """
 
     epochs: int = Field(20, ge=0)
     batch_size: int = Field(256, ge=2)
     optimizer: Literal["adamw", "sgd", "lars"] = "adamw"
     learning_rate: float | None = Field(None, gt=0)
-    weight_decay: float = Field(1e-4, ge=0)
+    weight_decay: float = Field(1e-3, ge=0)
     warmup: float = Field(0.1, ge=0, lt=1)
     clip_norm: float | None = Field(1.0, gt=0)
     accumulate: int = Field(1, ge=1)
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] | None = None
+    precision: Literal["32-true", "bf16-mixed"] | None = None
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     snapshots: int = Field(12, ge=2)
     log_every: int = Field(10, ge=1)
     checkpoint_seconds: float = Field(30.0, ge=0)
-    deterministic: bool = False
 
 
 class EvaluationConfig(Options):

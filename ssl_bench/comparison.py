@@ -1,0 +1,115 @@
+"""The main job: a matrix of runs, each pretrained, evaluated and analyzed; a summary and a report of all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from ssl_bench.config import Config, Options, identity, validate
+from ssl_bench.data.images import ImageData
+from ssl_bench.data.load import load_dataset
+from ssl_bench.errors import UserError
+from ssl_bench.files import write_json
+from ssl_bench.matrix import BASELINES, Skipped, baseline_cells, cells, dataset_key, resolve_cells
+from ssl_bench.measuring import analyze, evaluate, measured_with
+from ssl_bench.objectives import OBJECTIVES
+from ssl_bench.runs.directory import RunDirectory
+from ssl_bench.runs.summary import summarise_runs
+from ssl_bench.spectrum.curves import Bench, make_bench
+from ssl_bench.training.loop import TrainingFailed
+from ssl_bench.training.pretraining import pretrain, title
+
+
+class CompareConfig(Options):
+    """What a comparison has beside the settings of its runs."""
+
+    baselines: tuple[str, ...] = BASELINES
+
+
+def compare(raw: Mapping[str, Any], out: str | Path) -> dict[str, Any]:
+    """Run the matrix, keep what is finished, and write summary.json and the report.
+
+    Args:
+        raw: Nested settings (see ``load_config``); a list where one value is wanted spans the matrix.
+        out: The directory of the comparison; runs lie in ``runs/`` there.
+
+    Returns: The summary.
+
+    Raises: UserError before anything is run, if any cell is impossible.
+    """
+    own = validate(CompareConfig, {key: raw[key] for key in CompareConfig.model_fields if key in raw})
+    for name in own.baselines:
+        OBJECTIVES.get(name)
+    wanted = cells({key: value for key, value in raw.items() if key not in CompareConfig.model_fields})
+    references = baseline_cells(wanted, own.baselines)
+    data = {dataset_key(config): load_dataset(config.dataset) for config in reversed(wanted)}
+    main, skipped = resolve_cells(wanted, data)
+    baselines, _ = resolve_cells(references, data)
+    out = _claim(Path(out))
+    benches: dict[str, Bench] = {}
+    console = Console(stderr=True, highlight=False)
+    every = [*main, *baselines]
+    for number, config in enumerate(every, start=1):
+        console.print(f"[{number}/{len(every)}] {title(config)}", markup=False)
+        images = data[dataset_key(config)]
+        _run_cell(config, run_path(out, config), images, benches, console)
+    summary = _summary(out, main, baselines, skipped, next(iter(data.values())))
+    write_json(out / "summary.json", summary)
+    from ssl_bench.report import write_report
+
+    write_report([out], out / "report.html")
+    return summary
+
+
+def run_path(out: Path, config: Config) -> Path:
+    """Where a run of a comparison lies: a readable name, made unique by its identity."""
+    words = [config.objective.name, config.noise or config.views.noise or "", config.backbone.name, config.dataset.name]
+    readable = re.sub(r"[^a-z0-9.]+", "_", "_".join(word for word in words if word).lower()).strip("_.")[:80]
+    return out / "runs" / f"{readable}_seed{config.seed}_{identity(config)}"
+
+
+def _run_cell(config: Config, path: Path, data: ImageData, benches: dict[str, Bench], console: Console) -> None:
+    """Pretrain, evaluate and analyze one cell, as far as it is not done. A failed run is recorded, not raised."""
+    try:
+        run = pretrain(config, path, data)
+    except TrainingFailed as error:
+        console.print(f"  failed: {error}", markup=False)
+        return
+    last = max(run.snapshots())
+    if measured_with(run.evaluation_file, config.evaluation, last) is None:
+        evaluate(path, config.evaluation, data)
+    if measured_with(run.spectrum_file, config.analysis, last) is None:
+        key = f"{data.fingerprint} {config.analysis.bands} {config.analysis.fit_samples} {config.analysis.test_samples}"
+        if key not in benches:
+            benches[key] = make_bench(data, config.analysis)
+        analyze(path, config.analysis, data, benches[key])
+
+
+def _summary(
+    out: Path, main: list[Config], baselines: list[Config], skipped: list[Skipped], data: ImageData
+) -> dict[str, Any]:
+    def rows(configs: list[Config]) -> list[dict[str, Any]]:
+        return summarise_runs([RunDirectory(run_path(out, config)) for config in configs])
+
+    return {
+        "schema": 1,
+        "chance": data.chance,
+        "runs": rows(main),
+        "baselines": rows(baselines),
+        "skipped": [cell.model_dump() for cell in skipped],
+    }
+
+
+def _claim(out: Path) -> Path:
+    """The directory of a comparison, made if need be.
+
+    Raises: UserError if it holds a single run, or is a file.
+    """
+    if out.is_file() or (out / "run.json").exists():
+        raise UserError(f"{out} is {'a file' if out.is_file() else 'one run, not a comparison'}: choose another --out")
+    out.mkdir(parents=True, exist_ok=True)
+    return out

@@ -1,0 +1,104 @@
+"""Exact first and second moments of the training images, and their eigenbasis."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from ssl_bench.data.images import ImageData
+from ssl_bench.files import save_tensors
+
+# Differences of pixels to 128 are integers of at most 128: a product of 1,024 rows stays below 2^24, so that float32
+# holds it exactly, and float64 holds the sum of the chunks exactly.
+EXACT_ROWS = 1024
+CENTRE = 128
+# Above this dimension components come from a sample of the images instead of the full covariance.
+LARGEST_COVARIANCE = 8192
+SAMPLES_INSTEAD = 4096
+
+
+@dataclass(frozen=True)
+class Eigenbasis:
+    """Principal components of the standardised training images, largest variance first.
+
+    Shapes: mean ``(D,)``; variances ``(R,)``; components ``(D, R)`` orthonormal columns, R the rank of the data (at
+    most D), all float64; D = C H W.
+    """
+
+    mean: Tensor
+    variances: Tensor
+    components: Tensor
+
+
+def pixel_moments(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and covariance of uint8 images, in pixel units. Exact up to the last rounding: sums are of integers.
+
+    Shapes: ``(N, C, H, W)`` uint8 -> ``(D,)``, ``(D, D)``, float64.
+    """
+    dimension = images[0].numel()
+    total = torch.zeros(dimension, dtype=torch.float64)
+    gram = torch.zeros(dimension, dimension, dtype=torch.float64)
+    for chunk in images.flatten(1).split(EXACT_ROWS):
+        shifted = chunk.float() - CENTRE
+        total += shifted.double().sum(0)
+        gram += shifted.T @ shifted
+    mean = total / len(images)
+    return mean + CENTRE, gram / len(images) - torch.outer(mean, mean)
+
+
+def eigenbasis(data: ImageData) -> Eigenbasis:
+    """The principal components of a dataset's training images, kept in the user's cache by the dataset's content."""
+    file = cache_folder() / f"eigenbasis_{data.fingerprint}.safetensors"
+    try:
+        stored = load_file(file)
+        return Eigenbasis(stored["mean"], stored["variances"], stored["components"])
+    except (OSError, SafetensorError, KeyError):
+        basis = _compute(data)
+    try:
+        save_tensors(file, {"mean": basis.mean, "variances": basis.variances, "components": basis.components})
+    except OSError:
+        pass  # a cache that cannot be written costs time, not results
+    return basis
+
+
+def cache_folder() -> Path:
+    """Where what was computed from datasets is kept: ``$XDG_CACHE_HOME/ssl_bench``, by default in ``~/.cache``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ssl_bench"
+
+
+def _compute(data: ImageData) -> Eigenbasis:
+    images = data.train.images
+    if images[0].numel() > LARGEST_COVARIANCE:
+        return _from_samples(data.standardised(_some(images)).flatten(1).double())
+    mean, covariance = pixel_moments(images)
+    variances, vectors = torch.linalg.eigh(covariance / (255 * data.statistics.std) ** 2)
+    offset = torch.tensor(data.statistics.mean, dtype=torch.float64).repeat_interleave(data.image_size**2)
+    return _ordered((mean / 255 - offset) / data.statistics.std, variances, vectors)
+
+
+def _from_samples(images: Tensor) -> Eigenbasis:
+    """Components by way of the N x N matrix of inner products. Shapes: ``(N, D)`` float64, N < D."""
+    mean = images.mean(0)
+    centred = images - mean
+    variances, weights = torch.linalg.eigh(centred @ centred.T / len(images))
+    # Divided by the singular values the images combine to unit vectors; tiny ones are cut off as rank anyway.
+    vectors = centred.T @ (weights / (variances.clamp(min=1e-30) * len(images)).sqrt())
+    return _ordered(mean, variances, vectors)
+
+
+def _ordered(mean: Tensor, variances: Tensor, vectors: Tensor) -> Eigenbasis:
+    variances, vectors = variances.flip(0), vectors.flip(1)
+    rank = int((variances > variances[0] * 1e-10).sum())
+    return Eigenbasis(mean, variances[:rank].contiguous(), vectors[:, :rank].contiguous())
+
+
+def _some(images: Tensor) -> Tensor:
+    """A fixed random choice of images, where a D x D matrix is out of reach."""
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
+    return images[order[:SAMPLES_INSTEAD]]

@@ -1,0 +1,42 @@
+"""Batched views: everything an objective trains on, made on the device from the uint8 images in memory."""
+
+from __future__ import annotations
+
+from torch import Generator, Tensor
+
+from ssl_bench.data.augment import apply
+from ssl_bench.data.augment_parameters import Recipe, RecipeName, recipe_for, resolve_recipe, sample_parameters
+from ssl_bench.data.images import Statistics
+from ssl_bench.noise.base import Noise
+
+__all__ = ["Recipe", "RecipeName", "make_views", "recipe_for", "resolve_recipe"]
+
+
+def make_views(
+    images: Tensor, count: int, recipe: Recipe, statistics: Statistics, noise: Noise | None, generator: Generator
+) -> Tensor:
+    """Independent random views of each image, standardised; the noise, if any, acts last.
+
+    Args:
+        images: uint8 images.
+        count: Views of each image, V.
+        recipe: What a view may look like; where it changes nothing, all views of an image are that image.
+        statistics: Of the training set.
+        noise: Acts on the standardised views, one draw a view.
+        generator: The only source of randomness, on the images' device. The same state gives the same views.
+
+    Shapes: images ``(B, C, H, W)`` -> float32 ``(V, B, C, H, W)``.
+
+    Raises: ValueError if the generator is on another device than the images.
+    """
+    if generator.device != images.device:
+        raise ValueError(f"the generator is on {generator.device}, the images are on {images.device}: make them agree")
+    batch, channels, height, width = images.shape
+    if recipe.is_identity:
+        views = statistics.standardise(images.float() / 255).repeat(count, 1, 1, 1)
+    else:
+        parameters = sample_parameters(recipe, count * batch, (height, width), generator)
+        views = statistics.standardise(apply(images.repeat(count, 1, 1, 1), parameters))
+    if noise is not None:
+        views = noise.sample(views, generator)
+    return views.reshape(count, batch, channels, height, width)

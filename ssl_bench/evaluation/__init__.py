@@ -1,0 +1,1 @@
+"""Frozen features of clean images, and what a probe makes of them."""

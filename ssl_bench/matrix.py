@@ -1,0 +1,157 @@
+"""From settings with lists to the cells of a comparison."""
+
+from __future__ import annotations
+
+import itertools
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from ssl_bench.config import Config, Options, identity, validate
+from ssl_bench.data import DATASETS
+from ssl_bench.data.images import ImageData
+from ssl_bench.errors import UserError
+from ssl_bench.objectives import OBJECTIVES
+from ssl_bench.resolve import drop_unused, resolve
+
+BASELINES = ("supervised", "random", "pixels")
+
+
+class Skipped(Options):
+    """A cell that cannot be: an objective on a backbone it does not support, where another backbone can."""
+
+    objective: str
+    backbone: str
+    reason: str
+
+
+def axes(raw: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """The dotted keys that hold a list where a single value is wanted, with their values, in the order given.
+
+    Raises: UserError for an empty list.
+    """
+    found: dict[str, list[Any]] = {}
+    for key, value in _leaves(raw):
+        if not isinstance(value, list) or (_takes_list(raw, key) and not any(isinstance(item, list) for item in value)):
+            continue
+        if not value:
+            raise UserError(f"'{key}' is an empty list: nothing to compare")
+        found[key] = value
+    return found
+
+
+def cells(raw: Mapping[str, Any]) -> list[Config]:
+    """Every combination of the axes, without what an objective does not use, each once.
+
+    Raises: UserError for a wrong or unknown setting.
+    """
+    lists = axes(raw)
+    configs = []
+    for values in itertools.product(*lists.values()):
+        config = validate(Config, _with(raw, dict(zip(lists, values, strict=True))))
+        configs.append(drop_unused(config))
+    return _unique(configs)
+
+
+def baseline_cells(configs: list[Config], names: tuple[str, ...]) -> list[Config]:
+    """The reference lines of a comparison: each baseline once a backbone, dataset and seed; ``pixels`` for one seed."""
+    made = []
+    for config in configs:
+        for name in names:
+            if name in {other.objective.name for other in configs}:
+                continue
+            seed = configs[0].seed if name == "pixels" else config.seed
+            changed = {"objective": {"name": name}, "noise": None, "views": {}, "seed": seed}
+            made.append(validate(Config, {**config.model_dump(mode="json"), **changed}))
+    return _unique(made)
+
+
+def resolve_cells(configs: list[Config], data: Mapping[str, ImageData]) -> tuple[list[Config], list[Skipped]]:
+    """Resolve every cell; an objective that none of the backbones suits is a mistake, one that some do not is skipped.
+
+    Args:
+        configs: The cells.
+        data: The datasets, by :func:`dataset_key`.
+
+    Raises: UserError.
+    """
+    resolved, skipped, refused = [], [], {}
+    for config in configs:
+        try:
+            resolved.append(resolve(config, data[dataset_key(config)]))
+        except UserError as error:
+            reason = _unsupported(config, data[dataset_key(config)])
+            if reason is None:
+                raise
+            refused.setdefault(config.objective.name, error)
+            skipped.append(Skipped(objective=config.objective.name, backbone=config.backbone.name, reason=reason))
+    for name, error in refused.items():
+        if name not in {config.objective.name for config in resolved}:
+            raise error
+    return _unique(resolved), list(dict.fromkeys(skipped))
+
+
+def dataset_key(config: Config) -> str:
+    """What tells the datasets of a comparison apart."""
+    return config.dataset.model_dump_json()
+
+
+def _unsupported(config: Config, data: ImageData) -> str | None:
+    from ssl_bench.backbones import make_backbone
+
+    return OBJECTIVES.get(config.objective.name).unsupported(make_backbone(config.backbone, data.image_size, data.channels).info)
+
+
+def _unique(configs: list[Config]) -> list[Config]:
+    return list({identity(config): config for config in configs}.values())
+
+
+def _leaves(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in nested.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _with(raw: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with dotted keys replaced."""
+    changed: dict[str, Any] = {}
+    for key, value in raw.items():
+        inner = {name.partition(".")[2]: given for name, given in values.items() if name.startswith(f"{key}.")}
+        changed[key] = _with(value, inner) if isinstance(value, Mapping) else values.get(key, value)
+    return changed
+
+
+def _takes_list(raw: Mapping[str, Any], key: str) -> bool:
+    """Whether a setting's own type is a list or tuple, so that a list is one value of it."""
+    section, _, last = key.partition(".")
+    model: type[BaseModel] = Config
+    if last:
+        field = Config.model_fields.get(section)
+        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            return False
+        model, section = field.annotation, last
+    field = model.model_fields.get(section) or _option_field(raw, key)
+    return field is not None and _is_sequence(field.annotation)
+
+
+def _option_field(raw: Mapping[str, Any], key: str) -> Any:
+    """The field of an objective's or a dataset's own option, from the first of those named that has it."""
+    section, _, name = key.partition(".")
+    names = raw.get(section, {}).get("name", []) if isinstance(raw.get(section), Mapping) else []
+    for thing in names if isinstance(names, list) else [names]:
+        model = OBJECTIVES.get(thing).options_model if section == "objective" else DATASETS.get(thing) if section == "dataset" else None
+        if model is not None and name in model.model_fields:
+            return model.model_fields[name]
+    return None
+
+
+def _is_sequence(annotation: Any) -> bool:
+    origin = typing.get_origin(annotation)
+    if origin in (typing.Union, types.UnionType):
+        return any(_is_sequence(part) for part in typing.get_args(annotation))
+    return origin in (list, tuple) or annotation in (list, tuple)

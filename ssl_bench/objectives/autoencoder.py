@@ -1,0 +1,72 @@
+"""Autoencoder: rebuild the image from its embedding."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import Field
+from torch import Generator, Tensor, nn
+
+from ssl_bench.backbones.base import Backbone
+from ssl_bench.backbones.decoders import DecoderKind, DecoderSource, make_decoder
+from ssl_bench.config import Options
+from ssl_bench.noise.base import Noise
+from ssl_bench.objectives.base import Batch, Objective, StepOutput
+
+
+class DecoderOptions(Options):
+    """The decoder of a reconstructing objective.
+
+    ``source=spatial`` lets the decoder read the spatial features instead of the embedding; the embedding that is
+    probed is then not what was trained to hold the image, unless it pools those features.
+    """
+
+    decoder: DecoderKind = "convolution"
+    source: DecoderSource = "embedding"
+    decoder_width: int = Field(64, ge=32, multiple_of=32)
+    decoder_depth: int = Field(2, ge=1)
+
+
+def reconstruction_mse(reconstruction: Tensor, clean: Tensor) -> Tensor:
+    """Mean squared pixel error of standardised images, accumulated in float32.
+
+    Shapes: both ``(B, C, H, W)`` -> scalar.
+
+    Raises: ValueError if the shapes differ; broadcasting would give a plausible wrong loss.
+    """
+    if reconstruction.shape != clean.shape:
+        raise ValueError(f"reconstruction is {tuple(reconstruction.shape)} but the image {tuple(clean.shape)}")
+    return (reconstruction.float() - clean.float()).square().mean()
+
+
+class Autoencoder(Objective):
+    """Squared pixel error through the one embedding."""
+
+    options_model = DecoderOptions
+
+    def __init__(self, backbone: Backbone, decoder: nn.Module) -> None:
+        super().__init__(backbone)
+        self.decoder = decoder
+
+    @classmethod
+    def build(cls, backbone: Backbone, options: Options, noise: Noise | None, classes: int) -> Self:
+        """See :meth:`Objective.build`."""
+        assert isinstance(options, DecoderOptions)
+        decoder = make_decoder(
+            options.decoder, options.source, backbone.info, options.decoder_width, options.decoder_depth
+        )
+        return cls(backbone, decoder)
+
+    def step(self, batch: Batch, generator: Generator) -> StepOutput:
+        """See :meth:`Objective.step`."""
+        clean = batch.views[0]
+        return StepOutput(reconstruction_mse(self.reconstruct(self.corrupt(clean, generator)), clean))
+
+    def corrupt(self, images: Tensor, generator: Generator) -> Tensor:
+        """What the encoder is shown of the images: here, the images."""
+        return images
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """See :meth:`Objective.reconstruct`."""
+        decoded: Tensor = self.decoder(self.backbone(images))
+        return decoded

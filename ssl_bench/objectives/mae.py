@@ -1,0 +1,111 @@
+"""Masked autoencoder: encode the visible patches only, predict the pixels of the hidden ones."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import torch
+from lightly.models.utils import get_at_index, patchify, set_at_index, unpatchify
+from pydantic import Field
+from torch import Generator, Tensor, nn
+
+from ssl_bench.backbones.base import Backbone, BackboneInfo
+from ssl_bench.backbones.decoders import TokenBlocks
+from ssl_bench.config import Options
+from ssl_bench.noise.base import Noise
+from ssl_bench.objectives.base import Batch, Objective, StepOutput, Views
+
+
+class MAEOptions(Options):
+    """``ratio`` of the patches is hidden; ``normalise`` predicts each patch with its own mean and deviation removed."""
+
+    ratio: float = Field(0.75, gt=0, lt=1)
+    normalise: bool = False
+    decoder_width: int = Field(64, ge=32, multiple_of=32)
+    decoder_depth: int = Field(1, ge=1)
+
+
+class MaskedAutoencoder(Objective):
+    """He et al., "Masked Autoencoders Are Scalable Vision Learners" (arXiv 2111.06377), written from the paper.
+
+    The encoder sees the visible patches alone, the decoder adds mask tokens, the loss counts hidden patches alone.
+    """
+
+    options_model = MAEOptions
+    views = Views(count=1, recipe="crop")
+
+    def __init__(self, backbone: Backbone, options: MAEOptions) -> None:
+        super().__init__(backbone)
+        info = backbone.info
+        assert info.patch_size is not None
+        self.options = options
+        self.patch = info.patch_size
+        self.patches = info.grid[0] * info.grid[1]
+        self.visible = min(self.patches - 1, max(1, round(self.patches * (1 - options.ratio))))
+        self.embed = nn.Linear(info.width, options.decoder_width)
+        self.mask_token = nn.Parameter(torch.zeros(1, 1, options.decoder_width))
+        nn.init.normal_(self.mask_token, std=0.02)
+        self.decoder = TokenBlocks(self.patches, options.decoder_width, options.decoder_depth)
+        self.to_pixels = nn.Linear(options.decoder_width, self.patch**2 * info.channels)
+
+    @classmethod
+    def build(cls, backbone: Backbone, options: Options, noise: Noise | None, classes: int) -> Self:
+        """See :meth:`Objective.build`."""
+        assert isinstance(options, MAEOptions)
+        return cls(backbone, options)
+
+    @classmethod
+    def unsupported(cls, info: BackboneInfo) -> str | None:
+        """See :meth:`Objective.unsupported`."""
+        if not info.drops_tokens:
+            return (
+                f"mae leaves patches out of the encoder, which {info.name!r}, a CNN, cannot do: use a ViT "
+                '(backbone=vit_micro), or objective=denoising noise="mask(ratio=0.75, patch=4)"'
+            )
+        if info.embedding == "latent":
+            return "mae drops tokens, which would leave a flattened latent untrained: use backbone.embedding=mean or cls"
+        return None
+
+    def step(self, batch: Batch, generator: Generator) -> StepOutput:
+        """See :meth:`Objective.step`."""
+        images = batch.views[0]
+        order = torch.rand(len(images), self.patches, generator=generator, device=images.device).argsort(1)
+        hidden = order[:, self.visible :]
+        predicted = get_at_index(self.predict(images, order[:, : self.visible]), hidden)
+        target = get_at_index(self.target(images), hidden)
+        return StepOutput((predicted.float() - target.float()).square().mean())
+
+    def predict(self, images: Tensor, keep: Tensor) -> Tensor:
+        """Pixels of every patch from the kept ones. Shapes: ``(B, C, H, W)``, ``(B, n)`` -> ``(B, N, p p C)``."""
+        tokens = self.backbone.encode_tokens(images, keep)
+        visible = self.embed(tokens[:, tokens.shape[1] - keep.shape[1] :])
+        full = self.mask_token.expand(len(images), self.patches, -1).to(visible.dtype)
+        pixels: Tensor = self.to_pixels(self.decoder(set_at_index(full, keep, visible)))
+        return pixels
+
+    def target(self, images: Tensor) -> Tensor:
+        """What the patches should be. Shapes: ``(B, C, H, W)`` -> ``(B, N, p p C)``."""
+        patches: Tensor = patchify(images, self.patch)
+        if self.options.normalise:
+            variance, mean = torch.var_mean(patches, dim=-1, keepdim=True)
+            patches = (patches - mean) / (variance + 1e-6).sqrt()
+        return patches
+
+    def reconstruct(self, images: Tensor) -> Tensor | None:
+        """Every patch as predicted when it was hidden, averaged over a fixed set of disjoint visible parts.
+
+        ``None`` with normalised targets: what was removed from a patch cannot be predicted.
+        """
+        if self.options.normalise:
+            return None
+        order = torch.randperm(self.patches, generator=torch.Generator().manual_seed(0)).to(images.device)
+        total = torch.zeros((len(images), self.patches, self.to_pixels.out_features), device=images.device)
+        times = torch.zeros((1, self.patches, 1), device=images.device)
+        for part in range(max(2, round(self.patches / self.visible))):
+            keep = order.roll(-part * self.visible)[: self.visible]
+            hidden = torch.ones((1, self.patches, 1), device=images.device)
+            hidden[:, keep] = 0
+            total += self.predict(images, keep.expand(len(images), -1)).float() * hidden
+            times += hidden
+        image: Tensor = unpatchify(total / times, self.patch, images.shape[1])
+        return image

@@ -1,0 +1,85 @@
+"""Fill in what depends on the dataset, the backbone and the objective, and refuse what cannot be."""
+
+from __future__ import annotations
+
+import torch
+
+from ssl_bench.backbones import make_backbone
+from ssl_bench.config import BackboneConfig, Config, ObjectiveConfig, ViewsConfig, section_options
+from ssl_bench.data.images import ImageData
+from ssl_bench.errors import UserError
+from ssl_bench.noise import make_noise
+from ssl_bench.objectives import OBJECTIVES
+from ssl_bench.objectives.base import Objective
+from ssl_bench.training.optimizers import DEFAULT_RATES
+
+
+def drop_unused(config: Config) -> Config:
+    """Without the settings the objective does not use: how one matrix serves objectives that differ in what they take.
+
+    ``noise`` is for objectives that corrupt their input, ``views`` for those that train on augmented views.
+    """
+    objective = OBJECTIVES.get(config.objective.name)
+    changes: dict[str, object] = {}
+    if objective.default_noise is None:
+        changes["noise"] = None
+    if objective.views.recipe == "none":
+        changes["views"] = ViewsConfig()
+    return config.model_copy(update=changes)
+
+
+def resolve(config: Config, data: ImageData) -> Config:
+    """The complete configuration of a run on a dataset. Resolving it again changes nothing.
+
+    Raises: UserError for an unknown name or option, a setting the objective does not take, or an impossible pair.
+    """
+    objective = OBJECTIVES.get(config.objective.name)
+    name = config.objective.name
+    options = section_options(config.objective, objective.options_model, "objective")
+    if config.noise is not None and objective.default_noise is None:
+        raise UserError(f"objective {name!r} takes no noise: use objective=denoising, or views.noise for SimCLR's views")
+    if config.views != ViewsConfig() and objective.views.recipe == "none":
+        raise UserError(f"objective {name!r} trains on the images themselves and takes no views settings")
+    noise = config.noise or objective.default_noise
+    for spec in (noise, config.views.noise):
+        if spec is not None:
+            make_noise(spec)
+    _check_training(config, data if objective.trains else None)
+    rate = config.training.learning_rate or DEFAULT_RATES[config.training.optimizer]
+    return config.model_copy(
+        update={
+            "objective": ObjectiveConfig.model_validate({"name": name, **options.model_dump(mode="json")}),
+            "noise": noise,
+            "backbone": _resolve_backbone(config, data, objective),
+            "training": config.training.model_copy(update={"learning_rate": rate}),
+        }
+    )
+
+
+def _resolve_backbone(config: Config, data: ImageData, objective: type[Objective]) -> BackboneConfig:
+    """The backbone with its embedding settled, after asking whether the objective can train it."""
+    chosen = config.backbone
+    if objective.fixed_backbone is not None:
+        fixed = {"name": objective.fixed_backbone, "embedding": "latent", "patch_size": None}
+        return chosen.model_copy(update=fixed)
+    with torch.random.fork_rng(devices=[]):
+        info = make_backbone(chosen, data.image_size, data.channels).info
+    reason = objective.unsupported(info)
+    if reason is not None:
+        raise UserError(reason)
+    return chosen.model_copy(update={"embedding": info.embedding})
+
+
+def _check_training(config: Config, data: ImageData | None) -> None:
+    settings = config.training
+    if data is not None and settings.batch_size > len(data.train):
+        raise UserError(
+            f"training.batch_size={settings.batch_size} is larger than the dataset ({len(data.train)} training images): "
+            f"use training.batch_size={len(data.train)} or less"
+        )
+    if settings.batch_size % settings.accumulate:
+        raise UserError(
+            f"training.accumulate={settings.accumulate} does not divide training.batch_size={settings.batch_size}"
+        )
+    if settings.accelerator == "gpu" and not torch.cuda.is_available():
+        raise UserError("training.accelerator=gpu, but torch sees no GPU here: use training.accelerator=auto")

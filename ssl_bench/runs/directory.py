@@ -1,0 +1,160 @@
+"""One run's directory: its paths, its record, its metrics."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ssl_bench.config import Config, identity, to_yaml, validate
+from ssl_bench.errors import UserError
+from ssl_bench.files import read_json, write_json, write_text
+from ssl_bench.runs.environment import describe_environment
+
+SNAPSHOT = re.compile(r"step_(\d+)\.safetensors")
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """Paths and records of one run. Nothing here trains or measures."""
+
+    path: Path
+
+    @property
+    def record_file(self) -> Path:
+        """run.json: identity, status, versions, hardware, timings."""
+        return self.path / "run.json"
+
+    @property
+    def metrics_file(self) -> Path:
+        """metrics.jsonl: one JSON object a line."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def checkpoint_file(self) -> Path:
+        """The newest resumable state."""
+        return self.path / "checkpoint" / "state.pt"
+
+    @property
+    def evaluation_file(self) -> Path:
+        """evaluation.json: probes."""
+        return self.path / "evaluation.json"
+
+    @property
+    def spectrum_file(self) -> Path:
+        """spectrum.json: band curves."""
+        return self.path / "spectrum.json"
+
+    @property
+    def cache(self) -> Path:
+        """Frozen features; may be deleted at any time."""
+        return self.path / "cache"
+
+    def snapshot_file(self, step: int) -> Path:
+        """Weights after ``step`` updates."""
+        return self.path / "snapshots" / f"step_{step:08d}.safetensors"
+
+    def snapshots(self) -> dict[int, Path]:
+        """The snapshots there are, by step, ascending."""
+        folder = self.path / "snapshots"
+        found = {int(match[1]): file for file in folder.glob("*") if (match := SNAPSHOT.fullmatch(file.name))}
+        return dict(sorted(found.items()))
+
+    def record(self) -> dict[str, Any]:
+        """run.json.
+
+        Raises: UserError if it is not there or broken.
+        """
+        return read_json(self.record_file)
+
+    def config(self) -> Config:
+        """The resolved configuration of this run.
+
+        Raises: UserError if it is not there or broken.
+        """
+        file = self.path / "config.yaml"
+        try:
+            raw = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError) as error:
+            raise UserError(f"{file} cannot be read: {error}") from error
+        return validate(Config, raw if isinstance(raw, dict) else {}, str(file))
+
+    def update(self, **entries: Any) -> dict[str, Any]:
+        """Merge entries into run.json (mappings one level deep), atomically. Returns the new record."""
+        record = read_json(self.record_file) if self.record_file.exists() else {}
+        for key, value in entries.items():
+            both = isinstance(value, dict) and isinstance(record.get(key), dict)
+            record[key] = {**record[key], **value} if both else value
+        write_json(self.record_file, record)
+        return record
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run is there and complete."""
+        return self.record_file.exists() and self.record().get("status") == "finished"
+
+    def claim(self, config: Config) -> None:
+        """Make this directory that configuration's, or find that it is already.
+
+        Raises: UserError if it belongs to another configuration, or holds something else.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise UserError(f"{self.path} is a file: choose another --out")
+        if self.record_file.exists():
+            if self.record().get("id") != identity(config):
+                raise UserError(
+                    f"{self.path} belongs to another configuration{_difference(self.config(), config)}: "
+                    "choose another --out, or delete it"
+                )
+            return
+        strangers = [item.name for item in self.path.iterdir() if item.name != "config.yaml"] if self.path.exists() else []
+        if strangers:
+            raise UserError(f"{self.path} is not empty and no run ({strangers[0]} is there): choose another --out")
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_text(self.path / "config.yaml", to_yaml(config))
+        write_json(self.record_file, {"schema": 1, "id": identity(config), "status": "running", **describe_environment()})
+
+    def append_metrics(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Add lines to metrics.jsonl."""
+        with self.metrics_file.open("a", encoding="utf-8") as handle:
+            handle.writelines(json.dumps(row) + "\n" for row in rows)
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """All whole lines of metrics.jsonl; a line cut off by a kill is left out."""
+        if not self.metrics_file.exists():
+            return []
+        rows = []
+        for line in self.metrics_file.read_text(encoding="utf-8").splitlines():
+            try:
+                rows.append(json.loads(line))
+            except ValueError:
+                continue
+        return rows
+
+    def drop_metrics_after(self, step: int) -> None:
+        """Forget what was logged after the step a run goes on from: it will be logged again."""
+        kept = [row for row in self.metrics() if row["step"] <= step]
+        write_text(self.metrics_file, "".join(json.dumps(row) + "\n" for row in kept))
+
+
+def _difference(old: Config, new: Config) -> str:
+    """The first setting two configurations differ in, in words."""
+    before, after = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
+    for key in sorted({*before, *after}):
+        if before.get(key) != after.get(key):
+            return f" ({key} is {before.get(key)!r} there, {after.get(key)!r} here)"
+    return ""
+
+
+def _flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in nested.items():
+        if key in ("evaluation", "analysis", "wandb") and not prefix:
+            continue
+        flat.update(_flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
+    return flat

@@ -1,0 +1,59 @@
+"""Rows of summary.json, read back from run directories."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ssl_bench.files import read_json
+from ssl_bench.runs.directory import RunDirectory
+
+PROBE_KEYS = ("linear_top1", "linear_interval", "held_out_top1", "knn_top1", "selected_lr", "train_samples", "test_samples")
+
+
+def summarise_runs(runs: Sequence[RunDirectory]) -> list[dict[str, Any]]:
+    """One row a run, in the order given; parts a run does not have yet are ``None``."""
+    return [summarise_run(run) for run in runs]
+
+
+def summarise_run(run: RunDirectory) -> dict[str, Any]:
+    """What one run came to: who it is, what it cost, its probe and its bands at the last snapshot."""
+    record, config = run.record(), run.config()
+    seen = record.get("progress", {}).get("samples_seen", 0)
+    samples = record.get("dataset", {}).get("train_samples")
+    per_epoch = samples // config.training.batch_size * config.training.batch_size if samples else 0
+    epochs = seen / per_epoch if per_epoch else 0
+    return {
+        "id": record["id"],
+        "directory": run.path.name,
+        "objective": config.objective.name,
+        "noise": config.noise,
+        "target": None,
+        "views_noise": config.views.noise,
+        "backbone": config.backbone.name,
+        "embedding": config.backbone.embedding,
+        "dataset": config.dataset.name,
+        "seed": config.seed,
+        "epochs": int(epochs) if epochs == int(epochs) else round(epochs, 3),
+        "samples_seen": seen,
+        "seconds": record.get("timings", {}).get("train_seconds", 0.0),
+        "status": record["status"],
+        "error": record.get("error"),
+        "probe": _probe(run),
+        "spectrum": _spectrum(run),
+    }
+
+
+def _probe(run: RunDirectory) -> dict[str, Any] | None:
+    if not run.evaluation_file.exists():
+        return None
+    content = read_json(run.evaluation_file)
+    last = content["snapshots"][-1]
+    return {"protocol": content["protocol"], **{key: last[key] for key in PROBE_KEYS}}
+
+
+def _spectrum(run: RunDirectory) -> dict[str, Any] | None:
+    if not run.spectrum_file.exists():
+        return None
+    content = read_json(run.spectrum_file)
+    return {key: content[key] for key in ("pca", "radial", "order")}

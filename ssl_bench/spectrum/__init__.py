@@ -1,0 +1,1 @@
+"""Which bands of the image an encoder holds, and when it learned them."""

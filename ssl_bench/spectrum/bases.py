@@ -1,0 +1,99 @@
+"""Orthogonal splits of image space into ordered bands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ssl_bench.data.moments import Eigenbasis
+
+
+@dataclass(frozen=True)
+class Band:
+    """One band: component indices, both included (pca), or cycles per pixel (radial)."""
+
+    index: int
+    low: float
+    high: float
+
+
+class Basis(Protocol):
+    """Image space in ordered bands. Coefficients keep energy: their squares add up to the image's."""
+
+    name: str
+    bands: tuple[Band, ...]
+    band_of: Tensor
+
+    def coefficients(self, images: Tensor) -> Tensor:
+        """Coefficients of *differences from the mean image*. Shapes: ``(N, C, H, W)`` -> ``(N, R)``; ``band_of`` is ``(R,)``."""
+        ...
+
+
+def band_sums(values: Tensor, basis: Basis) -> Tensor:
+    """Sum over each band's coefficients. Shapes: ``(..., R)`` -> ``(..., bands)``, float64."""
+    sums = torch.zeros(*values.shape[:-1], len(basis.bands), dtype=torch.float64)
+    return sums.index_add_(-1, basis.band_of, values.double())
+
+
+class PCABasis:
+    """Principal components of the training images in index bands, log-spaced, so that band 0 has the most variance."""
+
+    name = "pca"
+
+    def __init__(self, eigenbasis: Eigenbasis, bands: int) -> None:
+        self.components = eigenbasis.components.float()
+        self.variances = eigenbasis.variances
+        edges = pca_edges(eigenbasis.variances.numpy(), bands)
+        self.bands = tuple(Band(index, low, high - 1) for index, (low, high) in enumerate(zip(edges, edges[1:], strict=False)))
+        widths = torch.tensor(edges).diff()
+        self.band_of = torch.repeat_interleave(torch.arange(len(widths)), widths)
+
+    def coefficients(self, images: Tensor) -> Tensor:
+        """See :meth:`Basis.coefficients`."""
+        return images.flatten(1) @ self.components
+
+
+class RadialBasis:
+    """Fourier coefficients of each channel in rings of equal width up to 0.5 cycles per pixel.
+
+    The last ring holds the corners of the frequency plane too (up to 0.71); the first holds the mean.
+    """
+
+    name = "radial"
+
+    def __init__(self, channels: int, image_size: int, bands: int) -> None:
+        edges = np.linspace(0, 0.5, bands + 1)
+        high = [*edges[1:-1], float(np.hypot(0.5, 0.5))]
+        self.bands = tuple(Band(index, float(low), float(top)) for index, (low, top) in enumerate(zip(edges, high, strict=False)))
+        rows = torch.fft.fftfreq(image_size, dtype=torch.float64)[:, None]
+        columns = torch.fft.rfftfreq(image_size, dtype=torch.float64)[None, :]
+        ring = torch.bucketize(torch.hypot(rows, columns), torch.tensor(edges[1:-1]), right=True)
+        self.band_of = ring.flatten().repeat(2 * channels)
+        # A real image's other half plane mirrors this one; the columns at 0 and Nyquist are their own mirror.
+        own_mirror = (columns == 0) | (columns == 0.5)
+        self.weight = torch.where(own_mirror, 1.0, 2.0).sqrt().float()
+
+    def coefficients(self, images: Tensor) -> Tensor:
+        """See :meth:`Basis.coefficients`. Real parts of all channels, then imaginary parts."""
+        plane = torch.fft.rfft2(images, norm="ortho") * self.weight
+        return torch.cat([plane.real.flatten(1), plane.imag.flatten(1)], dim=1)
+
+
+def pca_edges(variances: np.ndarray[tuple[int], np.dtype[np.float64]], bands: int) -> list[int]:
+    """Edges of index bands, log-spaced after a first band that is just wide enough to hold the most variance.
+
+    Returns: ascending indices from 0 to the number of components, ``bands`` + 1 of them, fewer if components are few.
+    """
+    count = len(variances)
+    cumulative = np.concatenate([[0.0], np.cumsum(variances)])
+    for first in range(1, count + 1):
+        inner = np.unique(np.round(np.geomspace(first, count, bands)).astype(int))
+        edges = [0, *inner.tolist()]
+        held = np.diff(cumulative[edges])
+        if held[0] >= held.max():
+            return edges
+    return [0, count]

@@ -1,0 +1,127 @@
+"""Band curves over a run's snapshots: the content of spectrum.json."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ssl_bench.config import AnalysisConfig
+from ssl_bench.data.images import ImageData, Split
+from ssl_bench.data.moments import eigenbasis
+from ssl_bench.evaluation.features import embed
+from ssl_bench.evaluation.subject import Subject, in_batches
+from ssl_bench.seeds import derive_seed
+from ssl_bench.spectrum.bands import Targets, decodability, make_targets, relative_error
+from ssl_bench.spectrum.bases import Basis, PCABasis, RadialBasis
+from ssl_bench.spectrum.half_times import first_crossing, order_correlation
+
+EXAMPLES = 8
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The images and bases every subject on a dataset is measured with; made once."""
+
+    data: ImageData
+    fit: Split
+    test: Split
+    targets: tuple[Targets, ...]
+
+
+def make_bench(data: ImageData, settings: AnalysisConfig) -> Bench:
+    """Choose the images (the same for all runs, whatever their seed) and project them on the bases."""
+    fit = data.train.take(_choose(len(data.train), settings.fit_samples, "fit"))
+    test = data.test.take(_choose(len(data.test), settings.test_samples, "test"))
+    bases: list[Basis] = [
+        PCABasis(eigenbasis(data), settings.bands),
+        RadialBasis(data.channels, data.image_size, min(settings.bands, data.image_size // 2)),
+    ]
+    images = data.standardised(fit.images), data.standardised(test.images)
+    return Bench(data, fit, test, tuple(make_targets(basis, *images) for basis in bases))
+
+
+def measure(bench: Bench, subject: Subject, cache: Path | None) -> dict[str, Any]:
+    """One snapshot: what the embedding and the reconstructions hold of each band of each basis."""
+    fit = embed(subject, bench.data, bench.fit, cache)
+    test = embed(subject, bench.data, bench.test, cache)
+    difference = _difference(bench, subject)
+    row: dict[str, Any] = {"step": subject.step, "samples_seen": subject.samples_seen}
+    for targets in bench.targets:
+        error = None if difference is None else relative_error(targets, difference).tolist()
+        row[targets.basis.name] = {"relative_error": error, "decodability": decodability(targets, fit, test).tolist()}
+    return row
+
+
+def examples(bench: Bench, subject: Subject) -> dict[str, Tensor]:
+    """A few test images and what the subject makes of them, as floats in 0..1. Shapes: ``(8, C, H, W)`` each."""
+    images = bench.test.images[:EXAMPLES]
+    shown = {"images": images.float() / 255}
+    if subject.reconstruct is not None:
+        made = in_batches(subject.reconstruct, images, bench.data.standardised)
+        shown["reconstructions"] = bench.data.statistics.restore(made)
+    return shown
+
+
+def summarise(bench: Bench, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Bands of each basis at the last snapshot, with half-times over all: the ``BAND`` lists and their order."""
+    summary: dict[str, Any] = {}
+    for targets in bench.targets:
+        name = targets.basis.name
+        summary[name] = [_band(targets, rows, index) for index in range(len(targets.basis.bands))]
+    summary["order"] = {
+        targets.basis.name: {
+            key: order_correlation([band[key] for band in summary[targets.basis.name]])
+            for key in ("half_time", "decodability_half_time")
+        }
+        for targets in bench.targets
+    }
+    return summary
+
+
+def measure_all(
+    bench: Bench, subjects: Sequence[Subject], cache: Path | None, tick: Callable[[], None]
+) -> list[dict[str, Any]]:
+    """:func:`measure` of every snapshot, in order; ``tick`` is called after each."""
+    rows = []
+    for subject in subjects:
+        rows.append(measure(bench, subject, cache))
+        tick()
+    return rows
+
+
+def _band(targets: Targets, rows: Sequence[dict[str, Any]], index: int) -> dict[str, Any]:
+    band = targets.basis.bands[index]
+    samples = [row["samples_seen"] for row in rows]
+    curves = [row[targets.basis.name] for row in rows]
+    decoded = [curve["decodability"][index] for curve in curves]
+    errors = [curve["relative_error"][index] for curve in curves] if curves[-1]["relative_error"] is not None else None
+    half = first_crossing(samples, errors, 0.5, falling=True) if errors is not None else None
+    decoded_half = first_crossing(samples, decoded, decoded[-1] / 2, falling=False) if decoded[-1] > 0 else None
+    return {
+        "index": index,
+        "low": band.low,
+        "high": band.high,
+        "variance_fraction": float(targets.variance_fraction[index]),
+        "relative_error": errors[-1] if errors is not None else None,
+        "half_time": None if half is None else round(half, 1),
+        "decodability": decoded[-1],
+        "decodability_half_time": None if decoded_half is None else round(decoded_half, 1),
+    }
+
+
+def _difference(bench: Bench, subject: Subject) -> Tensor | None:
+    if subject.reconstruct is None:
+        return None
+    made = in_batches(subject.reconstruct, bench.test.images, bench.data.standardised)
+    return bench.data.standardised(bench.test.images) - made
+
+
+def _choose(available: int, wanted: int, purpose: str) -> Tensor:
+    """The first ``wanted`` of a fixed shuffle, so that a smaller choice is a part of a larger one."""
+    generator = torch.Generator().manual_seed(derive_seed(0, f"analysis {purpose}"))
+    return torch.randperm(available, generator=generator)[:wanted]

@@ -1,0 +1,76 @@
+"""Who watches a run: a progress bar or plain lines, and an optional mirror of the metrics."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ssl_bench.config import WandbConfig
+
+PLAIN_SECONDS = 15.0
+
+
+class TrainingProgress:
+    """Loss and images per second on standard error: a bar on a terminal, a line now and then elsewhere."""
+
+    def __init__(self, title: str, total: int, start: int) -> None:
+        self.title, self.total = title, total
+        self._console = Console(stderr=True)
+        self._last = time.monotonic()
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[status]}"),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._bar.add_task(title, total=total, completed=start, status="")
+
+    def update(self, step: int, loss: float, images_per_second: float) -> None:
+        """Show where the run is."""
+        status = f"loss {loss:.4f}  {images_per_second:,.0f} images/s"
+        self._bar.update(self._task, completed=step, status=status)
+        if not self._console.is_terminal and time.monotonic() - self._last > PLAIN_SECONDS:
+            self._last = time.monotonic()
+            print(f"{self.title}: step {step}/{self.total}  {status}", file=sys.stderr, flush=True)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._bar.stop()
+
+
+class WandbMirror:
+    """Metrics at Weights & Biases, beside the files. Does nothing, and imports nothing, unless switched on."""
+
+    def __init__(self, config: WandbConfig, run_id: str, name: str, folder: Path, settings: dict[str, Any]) -> None:
+        self._run: Any = None
+        if config.mode != "disabled":
+            import wandb
+
+            self._run = wandb.init(
+                project=config.project, id=run_id, name=name, dir=str(folder), mode=config.mode, config=settings, resume="allow"
+            )
+
+    def log(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Send the rows of one step."""
+        if self._run is not None:
+            for row in rows:
+                self._run.log({row["name"]: row["value"], "samples_seen": row["samples_seen"]}, step=row["step"])
+
+    def close(self) -> None:
+        """Finish the mirrored run."""
+        if self._run is not None:
+            self._run.finish()

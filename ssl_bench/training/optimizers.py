@@ -1,0 +1,29 @@
+"""Optimizers by name. Biases and norms are not decayed."""
+
+from __future__ import annotations
+
+import torch
+from lightly.utils.lars import LARS
+from torch import nn
+
+from ssl_bench.config import TrainingConfig
+
+# Peak learning rates for a batch of 256, used when none is given.
+DEFAULT_RATES = {"adamw": 1e-3, "sgd": 0.06, "lars": 0.3}
+
+
+def make_optimizer(module: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
+    """The optimizer of the trainable weights of a module, at its peak learning rate."""
+    trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in trainable if p.dim() > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in trainable if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    rate = config.learning_rate or DEFAULT_RATES[config.optimizer]
+    if config.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=rate, fused=True)
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=rate, momentum=0.9, fused=True)
+    lars: torch.optim.Optimizer = LARS(groups, lr=rate, momentum=0.9)
+    return lars

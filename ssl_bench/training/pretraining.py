@@ -1,0 +1,122 @@
+"""``pretrain``: one configuration into one run directory."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+
+from ssl_bench.backbones import make_backbone
+from ssl_bench.config import Config, identity, section_options
+from ssl_bench.data.images import ImageData
+from ssl_bench.data.load import load_dataset
+from ssl_bench.noise import make_noise
+from ssl_bench.objectives import OBJECTIVES
+from ssl_bench.objectives.base import Objective
+from ssl_bench.resolve import resolve
+from ssl_bench.runs.directory import RunDirectory
+from ssl_bench.runs.environment import now
+from ssl_bench.seeds import derive_seed
+from ssl_bench.training.loop import Trainer, TrainingFailed
+from ssl_bench.training.observers import TrainingProgress, WandbMirror
+
+
+def pretrain(config: Config, out: str | Path, data: ImageData | None = None) -> RunDirectory:
+    """One pretraining run into one run directory; goes on where it was interrupted, does nothing if it is finished.
+
+    Args:
+        config: The settings; defaults that depend on the dataset or the objective are filled in first.
+        out: The run directory.
+        data: The dataset, if it is in memory already.
+
+    Raises:
+        UserError: An impossible setting, missing data, a directory that belongs to another configuration.
+        TrainingFailed: The loss is no longer finite; run.json then says ``failed``.
+    """
+    data = data if data is not None else load_dataset(config.dataset)
+    config = resolve(config, data)
+    run = RunDirectory(Path(out))
+    run.claim(config)
+    if run.finished:
+        return run
+    started = time.perf_counter()
+    fabric = Fabric(accelerator=config.training.accelerator, devices=1, precision=_precision(config))
+    objective = build_objective(config, data)
+    objective.prepare(data)
+    trainer = Trainer(config, data, objective, run, fabric)
+    run.update(status="running", error=None, **_describe(config, data, objective, fabric, trainer.total))
+    setup = time.perf_counter() - started
+    mirror = WandbMirror(config.wandb, identity(config), run.path.name, run.path, config.model_dump(mode="json"))
+    try:
+        with TrainingProgress(title(config), trainer.total, trainer.state.step) as progress:
+            state = trainer.train(progress, mirror)
+    except TrainingFailed as error:
+        run.update(status="failed", error=str(error), finished=now())
+        raise
+    finally:
+        mirror.close()
+    run.update(
+        status="finished",
+        finished=now(),
+        progress={"step": state.step, "samples_seen": state.step * config.training.batch_size},
+        timings={"setup_seconds": round(setup, 3), "train_seconds": round(state.seconds, 3)},
+    )
+    return run
+
+
+def build_objective(config: Config, data: ImageData) -> Objective:
+    """The objective of a resolved configuration, freshly initialised from its seed.
+
+    The backbone is drawn first, from a seed of its own: all objectives of a seed start from the same weights.
+    """
+    objective_class = OBJECTIVES.get(config.objective.name)
+    options = section_options(config.objective, objective_class.options_model, "objective")
+    torch.manual_seed(derive_seed(config.seed, "backbone"))
+    backbone = make_backbone(config.backbone, data.image_size, data.channels)
+    torch.manual_seed(derive_seed(config.seed, "heads"))
+    noise = make_noise(config.noise) if config.noise is not None else None
+    objective = objective_class.build(backbone, options, noise, data.classes)
+    return objective.to(memory_format=torch.channels_last) if backbone.info.spatial == "map" else objective
+
+
+def title(config: Config) -> str:
+    """A run in one line, for progress and tables."""
+    noise = config.noise or config.views.noise
+    inside = f" {noise}" if noise else ""
+    return f"{config.objective.name}{inside} {config.backbone.name} {config.dataset.name} seed {config.seed}"
+
+
+def _precision(config: Config) -> Any:
+    if config.training.precision is not None:
+        return config.training.precision
+    on_gpu = config.training.accelerator != "cpu" and torch.cuda.is_available()
+    return "bf16-mixed" if on_gpu else "32-true"
+
+
+def _describe(config: Config, data: ImageData, objective: Objective, fabric: Fabric, total: int) -> dict[str, Any]:
+    """What run.json says of a run beside its configuration."""
+    count = {name: sum(p.numel() for p in module.parameters()) for name, module in (("backbone", objective.backbone), ("all", objective))}
+    return {
+        "objective": config.objective.name,
+        "seed": config.seed,
+        "backbone": asdict(objective.backbone.info),
+        "dataset": {
+            "name": data.name,
+            "fingerprint": data.fingerprint,
+            "train_samples": len(data.train),
+            "test_samples": len(data.test),
+            "classes": data.classes,
+            "chance": data.chance,
+            "mean": list(data.statistics.mean),
+            "std": data.statistics.std,
+            **data.details,
+        },
+        "weights": count,
+        "total_steps": total,
+        "precision": str(_precision(config)),
+        "device": str(fabric.device),
+    }
