@@ -1,1 +1,37 @@
-"""The harness for comparing self-supervised objectives."""
+"""ssl_bench: compare self-supervised objectives on one backbone, and see which bands each learned first.
+
+One function a verb: :func:`compare`, :func:`pretrain`, :func:`evaluate`, :func:`analyze`, and :func:`write_report`.
+Importing the package imports no torch; using a function does.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ssl_bench.comparison import compare
+    from ssl_bench.config import Config, load_config
+    from ssl_bench.errors import UserError
+    from ssl_bench.measuring import analyze, evaluate
+    from ssl_bench.report import write_report
+    from ssl_bench.training.pretraining import pretrain
+
+__all__ = ["Config", "UserError", "analyze", "compare", "evaluate", "load_config", "pretrain", "write_report"]
+
+_HOMES = {
+    "Config": "ssl_bench.config",
+    "UserError": "ssl_bench.errors",
+    "analyze": "ssl_bench.measuring",
+    "compare": "ssl_bench.comparison",
+    "evaluate": "ssl_bench.measuring",
+    "load_config": "ssl_bench.config",
+    "pretrain": "ssl_bench.training.pretraining",
+    "write_report": "ssl_bench.report",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ssl_bench' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -167,7 +167,9 @@ def find_config(file: str | Path) -> Path:
     shipped = {item.stem: item for folder in folders if folder.is_dir() for item in sorted(folder.glob("*.yaml"))}
     if str(file) in shipped:
         return shipped[str(file)]
-    raise UserError(f"no configuration {str(file)!r}: neither a file nor a shipped one; {did_you_mean(str(file), shipped)}")
+    raise UserError(
+        f"no configuration {str(file)!r}: neither a file nor a shipped one; {did_you_mean(str(file), shipped)}"
+    )
 
 
 def parse_value(text: str) -> Any:

@@ -102,7 +102,9 @@ def dataset_key(config: Config) -> str:
 def _unsupported(config: Config, data: ImageData) -> str | None:
     from ssl_bench.backbones import make_backbone
 
-    return OBJECTIVES.get(config.objective.name).unsupported(make_backbone(config.backbone, data.image_size, data.channels).info)
+    return OBJECTIVES.get(config.objective.name).unsupported(
+        make_backbone(config.backbone, data.image_size, data.channels).info
+    )
 
 
 def _unique(configs: list[Config]) -> list[Config]:
@@ -144,7 +146,13 @@ def _option_field(raw: Mapping[str, Any], key: str) -> Any:
     section, _, name = key.partition(".")
     names = raw.get(section, {}).get("name", []) if isinstance(raw.get(section), Mapping) else []
     for thing in names if isinstance(names, list) else [names]:
-        model = OBJECTIVES.get(thing).options_model if section == "objective" else DATASETS.get(thing) if section == "dataset" else None
+        model = (
+            OBJECTIVES.get(thing).options_model
+            if section == "objective"
+            else DATASETS.get(thing)
+            if section == "dataset"
+            else None
+        )
         if model is not None and name in model.model_fields:
             return model.model_fields[name]
     return None

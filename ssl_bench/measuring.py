@@ -30,7 +30,9 @@ from ssl_bench.training.pretraining import build_objective
 FEATURE_POINT = "embedding"
 
 
-def evaluate(target: str | Path, settings: EvaluationConfig | None = None, data: ImageData | None = None) -> dict[str, Any]:
+def evaluate(
+    target: str | Path, settings: EvaluationConfig | None = None, data: ImageData | None = None
+) -> dict[str, Any]:
     """Linear probe and k-NN of a run's snapshots, on clean images; writes evaluation.json.
 
     Args:
@@ -83,7 +85,9 @@ def analyze(
     started = time.perf_counter()
     bench = bench or make_bench(data, settings)
     subjects = load_subjects(run, config, data, settings.snapshot)
-    with Progress(console=Console(stderr=True), transient=True, disable=not Console(stderr=True).is_terminal) as progress:
+    with Progress(
+        console=Console(stderr=True), transient=True, disable=not Console(stderr=True).is_terminal
+    ) as progress:
         task = progress.add_task(f"bands of {run.path.name}", total=len(subjects))
         rows = measure_all(bench, subjects, run.cache, lambda: progress.advance(task))
     summary = summarise(bench, rows)
@@ -128,7 +132,9 @@ def open_run(target: str | Path, data: ImageData | None) -> tuple[RunDirectory, 
     data = data if data is not None else load_dataset(config.dataset)
     known = run.record().get("dataset", {}).get("fingerprint")
     if known is not None and known != data.fingerprint:
-        raise UserError(f"{target} was trained on other images than {data.name!r} holds now: give the dataset it had back")
+        raise UserError(
+            f"{target} was trained on other images than {data.name!r} holds now: give the dataset it had back"
+        )
     return run, config, data
 
 

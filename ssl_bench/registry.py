@@ -10,7 +10,6 @@ from typing import Generic, TypeVar
 
 from ssl_bench.errors import UserError, did_you_mean
 
-
 T = TypeVar("T")
 
 

@@ -37,7 +37,9 @@ def resolve(config: Config, data: ImageData) -> Config:
     name = config.objective.name
     options = section_options(config.objective, objective.options_model, "objective")
     if config.noise is not None and objective.default_noise is None:
-        raise UserError(f"objective {name!r} takes no noise: use objective=denoising, or views.noise for SimCLR's views")
+        raise UserError(
+            f"objective {name!r} takes no noise: use objective=denoising, or views.noise for SimCLR's views"
+        )
     if config.views != ViewsConfig() and objective.views.recipe == "none":
         raise UserError(f"objective {name!r} trains on the images themselves and takes no views settings")
     noise = config.noise or objective.default_noise

@@ -18,12 +18,18 @@ BACKBONES: Registry[Builder] = Registry(
     "backbone",
     {
         "pixels": Entry("ssl_bench.backbones.pixels:build_pixels", "no network: principal components of the pixels"),
-        "resnet_micro": Entry("ssl_bench.backbones.micro:build_resnet_micro", "3 residual blocks, 0.3 M weights: two CPU cores"),
-        "vit_micro": Entry("ssl_bench.backbones.micro:build_vit_micro", "3 transformer blocks of width 96: two CPU cores"),
+        "resnet_micro": Entry(
+            "ssl_bench.backbones.micro:build_resnet_micro", "3 residual blocks, 0.3 M weights: two CPU cores"
+        ),
+        "vit_micro": Entry(
+            "ssl_bench.backbones.micro:build_vit_micro", "3 transformer blocks of width 96: two CPU cores"
+        ),
         "resnet18": Entry("ssl_bench.backbones.timm_models:build_timm", "timm resnet18"),
         "resnet50": Entry("ssl_bench.backbones.timm_models:build_timm", "timm resnet50"),
         "vit_tiny": Entry("ssl_bench.backbones.timm_models:build_timm", "timm vit_tiny_patch16_224, patch by the rule"),
-        "vit_small": Entry("ssl_bench.backbones.timm_models:build_timm", "timm vit_small_patch16_224, patch by the rule"),
+        "vit_small": Entry(
+            "ssl_bench.backbones.timm_models:build_timm", "timm vit_small_patch16_224, patch by the rule"
+        ),
     },
 )
 TIMM_NOTE = "and any CNN or ViT of timm, by its name there"

@@ -27,7 +27,15 @@ class CNNBackbone(Backbone):
         _, width, height, breadth = _map_shape(body, image_size, channels)
         self.pooling = Pooling(kind, width, height * breadth, config.latent_dim)
         self.info = BackboneInfo(
-            config.name, kind, self.pooling.dim, image_size, channels, "map", width, (height, breadth), adaptation=adaptation
+            config.name,
+            kind,
+            self.pooling.dim,
+            image_size,
+            channels,
+            "map",
+            width,
+            (height, breadth),
+            adaptation=adaptation,
         )
 
     def forward(self, images: Tensor) -> Features:

@@ -28,7 +28,11 @@ class ConvolutionDecoder(nn.Module):
         super().__init__()
         self.sizes = _doublings(info.image_size, info.grid[0] if source == "spatial" else 4)
         widths = [max(16, width // 2**level) for level in range(len(self.sizes))]
-        self.start = _MapFromEmbedding(info.dim, widths[0], self.sizes[0]) if source == "embedding" else _MapFromSpatial(info, widths[0])
+        self.start = (
+            _MapFromEmbedding(info.dim, widths[0], self.sizes[0])
+            if source == "embedding"
+            else _MapFromSpatial(info, widths[0])
+        )
         self.blocks = nn.ModuleList(
             nn.Sequential(nn.Conv2d(before, after, 3, padding=1), nn.GroupNorm(8, after), nn.GELU())
             for before, after in zip([widths[0], *widths[:-1]], widths, strict=True)

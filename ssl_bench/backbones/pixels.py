@@ -24,7 +24,9 @@ class PixelBackbone(Backbone):
         dim = min(config.latent_dim, dimension)
         self.register_buffer("mean", torch.zeros(dimension))
         self.register_buffer("components", torch.zeros(dim, dimension))
-        self.info = BackboneInfo(config.name, "latent", dim, image_size, channels, "map", channels, (image_size, image_size))
+        self.info = BackboneInfo(
+            config.name, "latent", dim, image_size, channels, "map", channels, (image_size, image_size)
+        )
 
     def forward(self, images: Tensor) -> Features:
         """See :meth:`Backbone.forward`."""

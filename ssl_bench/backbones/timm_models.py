@@ -27,7 +27,7 @@ def timm_names() -> list[str]:
 
 
 def build_timm(config: BackboneConfig, image_size: int, channels: int) -> Backbone:
-    """timm's model of that name, untrained, without its classifier.
+    """Timm's model of that name, untrained, without its classifier.
 
     Small images (64 px and below): a ResNet's stem becomes a 3 x 3 convolution of stride 1 and its max-pool goes; a
     ViT's patch is chosen for a grid of about 8 x 8. Other CNNs stay as they are. What was done is in ``info.adaptation``.
@@ -40,7 +40,9 @@ def build_timm(config: BackboneConfig, image_size: int, channels: int) -> Backbo
     body = timm.create_model(name, pretrained=False, num_classes=0, global_pool="", in_chans=channels)
     if not hasattr(body, "forward_features"):
         raise UserError(f"backbone {config.name!r} gives no feature map: choose another timm model")
-    adaptation = adapt_resnet(body) if isinstance(body, ResNet) and image_size <= SMALL_IMAGE else {"stem": "as published"}
+    adaptation = (
+        adapt_resnet(body) if isinstance(body, ResNet) and image_size <= SMALL_IMAGE else {"stem": "as published"}
+    )
     try:
         return CNNBackbone(body, config, image_size, channels, adaptation)
     except (AssertionError, RuntimeError, ValueError) as error:
@@ -72,6 +74,8 @@ def _build_vit(name: str, config: BackboneConfig, image_size: int, channels: int
         raise UserError(f"backbone {config.name!r} cannot be built for {image_size} px images: {error}") from error
     if not isinstance(vit, VisionTransformer):
         raise UserError(f"backbone {config.name!r} is no plain vision transformer: choose another timm model")
-    rule = "given" if config.patch_size else f"image_size <= {SMALL_IMAGE}" if "patch_size" in settings else "as published"
+    rule = (
+        "given" if config.patch_size else f"image_size <= {SMALL_IMAGE}" if "patch_size" in settings else "as published"
+    )
     patch = int(vit.patch_embed.patch_size[0])
     return ViTBackbone(vit, config, image_size, channels, {"patch_size": patch, "rule": rule})

@@ -19,7 +19,9 @@ def knn_accuracy(train: Tensor, train_labels: Tensor, test: Tensor, test_labels:
 
     Shapes: train ``(N, D)``, test ``(M, D)``.
     """
-    predicted = knn_predict(standardise(train, train), train_labels, standardise(test, train), classes, min(k, len(train)))
+    predicted = knn_predict(
+        standardise(train, train), train_labels, standardise(test, train), classes, min(k, len(train))
+    )
     return float((predicted == test_labels).double().mean())
 
 

@@ -13,11 +13,19 @@ OBJECTIVES: Registry[type[Objective]] = Registry(
     "objective",
     {
         "autoencoder": Entry("ssl_bench.objectives.autoencoder:Autoencoder", "rebuild the image from its embedding"),
-        "denoising": Entry("ssl_bench.objectives.denoising:Denoising", "rebuild the clean image from a noised one; takes noise=SPEC"),
-        "mae": Entry("ssl_bench.objectives.mae:MaskedAutoencoder", "rebuild hidden patches from visible ones; ViTs only"),
-        "pixels": Entry("ssl_bench.objectives.baselines:Pixels", "baseline: principal components of the pixels, no network"),
+        "denoising": Entry(
+            "ssl_bench.objectives.denoising:Denoising", "rebuild the clean image from a noised one; takes noise=SPEC"
+        ),
+        "mae": Entry(
+            "ssl_bench.objectives.mae:MaskedAutoencoder", "rebuild hidden patches from visible ones; ViTs only"
+        ),
+        "pixels": Entry(
+            "ssl_bench.objectives.baselines:Pixels", "baseline: principal components of the pixels, no network"
+        ),
         "random": Entry("ssl_bench.objectives.baselines:Untrained", "baseline: the backbone as initialised"),
         "simclr": Entry("ssl_bench.objectives.simclr:SimCLR", "pull two views of an image together, push others away"),
-        "supervised": Entry("ssl_bench.objectives.supervised:Supervised", "reference line: cross-entropy with the labels"),
+        "supervised": Entry(
+            "ssl_bench.objectives.supervised:Supervised", "reference line: cross-entropy with the labels"
+        ),
     },
 )

@@ -63,7 +63,9 @@ class MaskedAutoencoder(Objective):
                 '(backbone=vit_micro), or objective=denoising noise="mask(ratio=0.75, patch=4)"'
             )
         if info.embedding == "latent":
-            return "mae drops tokens, which would leave a flattened latent untrained: use backbone.embedding=mean or cls"
+            return (
+                "mae drops tokens, which would leave a flattened latent untrained: use backbone.embedding=mean or cls"
+            )
         return None
 
     def step(self, batch: Batch, generator: Generator) -> StepOutput:

@@ -112,12 +112,16 @@ class RunDirectory:
                     "choose another --out, or delete it"
                 )
             return
-        strangers = [item.name for item in self.path.iterdir() if item.name != "config.yaml"] if self.path.exists() else []
+        strangers = (
+            [item.name for item in self.path.iterdir() if item.name != "config.yaml"] if self.path.exists() else []
+        )
         if strangers:
             raise UserError(f"{self.path} is not empty and no run ({strangers[0]} is there): choose another --out")
         self.path.mkdir(parents=True, exist_ok=True)
         write_text(self.path / "config.yaml", to_yaml(config))
-        write_json(self.record_file, {"schema": 1, "id": identity(config), "status": "running", **describe_environment()})
+        write_json(
+            self.record_file, {"schema": 1, "id": identity(config), "status": "running", **describe_environment()}
+        )
 
     def append_metrics(self, rows: Iterable[dict[str, Any]]) -> None:
         """Add lines to metrics.jsonl."""

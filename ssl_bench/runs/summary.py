@@ -8,7 +8,15 @@ from typing import Any
 from ssl_bench.files import read_json
 from ssl_bench.runs.directory import RunDirectory
 
-PROBE_KEYS = ("linear_top1", "linear_interval", "held_out_top1", "knn_top1", "selected_lr", "train_samples", "test_samples")
+PROBE_KEYS = (
+    "linear_top1",
+    "linear_interval",
+    "held_out_top1",
+    "knn_top1",
+    "selected_lr",
+    "train_samples",
+    "test_samples",
+)
 
 
 def summarise_runs(runs: Sequence[RunDirectory]) -> list[dict[str, Any]]:

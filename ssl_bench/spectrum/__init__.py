@@ -1,1 +1,18 @@
-"""Which bands of the image an encoder holds, and when it learned them."""
+"""Which bands of the image an encoder holds, and when it learned them. Importing this package imports no torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ssl_bench.registry import Entry, Registry
+
+if TYPE_CHECKING:
+    from ssl_bench.spectrum.analyzer import Analyzer
+
+ANALYZERS: Registry[Analyzer] = Registry(
+    "analyzer",
+    {
+        "relative_error": Entry("ssl_bench.spectrum.bands:relative_error", "error of the reconstruction in each band"),
+        "decodability": Entry("ssl_bench.spectrum.bands:decodability", "held-out R^2 of each band from the embedding"),
+    },
+)

@@ -2,75 +2,55 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
 from ssl_bench.evaluation.features import standardise
-from ssl_bench.spectrum.bases import Basis, band_sums
+from ssl_bench.spectrum.analyzer import Measurement
+from ssl_bench.spectrum.bases import band_sums
 
 PENALTIES = tuple(10.0**power for power in range(-6, 3))
 VALIDATION = 0.2
 
 
-@dataclass(frozen=True)
-class Targets:
-    """One basis and the coefficients of the images it is used on, centred at the mean of the fitting part.
+def relative_error(measurement: Measurement) -> list[float] | None:
+    """E|P_b (x - x_hat)|^2 / E|P_b x|^2 of each band, over the test images; ``None`` without a reconstruction.
 
-    Shapes: fit ``(N, R)``, test ``(M, R)``; reference: energy of the test images a band, ``(bands,)``.
+    1 is the error of answering the mean image; a band is called learned below 1/2.
     """
-
-    basis: Basis
-    fit: Tensor
-    test: Tensor
-    reference: Tensor
-
-    @property
-    def variance_fraction(self) -> Tensor:
-        """Share of the test images' variance in each band. Shapes: ``(bands,)``."""
-        return self.reference / self.reference.sum()
+    if measurement.difference is None:
+        return None
+    targets = measurement.targets
+    energy = targets.basis.coefficients(measurement.difference).double().square().mean(0)
+    errors: list[float] = (band_sums(energy, targets.basis) / targets.reference).tolist()
+    return errors
 
 
-def make_targets(basis: Basis, fit_images: Tensor, test_images: Tensor) -> Targets:
-    """Project images once, for all snapshots and runs. Shapes: both ``(N, C, H, W)``, standardised."""
-    fit, test = basis.coefficients(fit_images), basis.coefficients(test_images)
-    mean = fit.double().mean(0).float()
-    fit, test = fit - mean, test - mean
-    return Targets(basis, fit, test, band_sums(test.double().square().mean(0), basis))
-
-
-def relative_error(targets: Targets, difference: Tensor) -> Tensor:
-    """E|P_b (x - x_hat)|^2 / E|P_b x|^2 a band, over the test images.
-
-    Shapes: difference ``(M, C, H, W)``, image minus reconstruction -> ``(bands,)``.
-    """
-    energy = targets.basis.coefficients(difference).double().square().mean(0)
-    return band_sums(energy, targets.basis) / targets.reference
-
-
-def decodability(targets: Targets, fit_embedding: Tensor, test_embedding: Tensor) -> Tensor:
+def decodability(measurement: Measurement) -> list[float]:
     """Held-out R^2 of each band's coefficients, read linearly from the frozen embedding.
 
     Ridge regression from standardised features; a band's penalty is chosen on a fifth of the fitting images, its R^2
     measured on the test images. 0 is what the mean gives; below 0 is worse than the mean.
-
-    Shapes: embeddings ``(N, D)``, ``(M, D)`` -> ``(bands,)``.
     """
-    cut = round(len(fit_embedding) * (1 - VALIDATION))
-    like = fit_embedding[:cut]
+    targets, embedding = measurement.targets, measurement.fit_embedding
+    cut = round(len(embedding) * (1 - VALIDATION))
+    like = embedding[:cut]
     features = standardise(like, like).double()
     mean = targets.fit[:cut].double().mean(0)
     scale, axes = torch.linalg.eigh(features.T @ features / cut)
     # In the eigenbasis of the features all penalties share the one decomposition.
     projected = (axes.T @ (features.T @ (targets.fit[:cut].double() - mean)) / cut).float()
 
-    def errors(embedding: Tensor, truth: Tensor, penalty: float) -> Tensor:
-        seen = standardise(embedding, like) @ axes.float()
-        predicted = seen @ (projected / (scale.clamp(min=0) + penalty).float()[:, None]) + mean.float()
-        return band_sums((truth - predicted).double().square().mean(0), targets.basis)
+    def errors(seen: Tensor, truth: Tensor) -> Tensor:
+        """Squared error a band, for each penalty. Shapes: ``(penalties, bands)``."""
+        turned = standardise(seen, like) @ axes.float()
+        rows = []
+        for penalty in PENALTIES:
+            predicted = turned @ (projected / (scale.clamp(min=0) + penalty).float()[:, None]) + mean.float()
+            rows.append(band_sums((truth - predicted).double().square().mean(0), targets.basis))
+        return torch.stack(rows)
 
-    validation = torch.stack([errors(fit_embedding[cut:], targets.fit[cut:], penalty) for penalty in PENALTIES])
-    chosen = validation.argmin(0)
-    test = torch.stack([errors(test_embedding, targets.test, penalty) for penalty in PENALTIES])
-    return 1 - test.gather(0, chosen[None])[0] / targets.reference
+    chosen = errors(embedding[cut:], targets.fit[cut:]).argmin(0)
+    test = errors(measurement.test_embedding, targets.test).gather(0, chosen[None])[0]
+    scores: list[float] = (1 - test / targets.reference).tolist()
+    return scores

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -29,7 +30,7 @@ class Basis(Protocol):
     band_of: Tensor
 
     def coefficients(self, images: Tensor) -> Tensor:
-        """Coefficients of *differences from the mean image*. Shapes: ``(N, C, H, W)`` -> ``(N, R)``; ``band_of`` is ``(R,)``."""
+        """Linear coordinates of images. Shapes: ``(N, C, H, W)`` -> ``(N, R)``; ``band_of`` is ``(R,)``."""
         ...
 
 
@@ -48,7 +49,7 @@ class PCABasis:
         self.components = eigenbasis.components.float()
         self.variances = eigenbasis.variances
         edges = pca_edges(eigenbasis.variances.numpy(), bands)
-        self.bands = tuple(Band(index, low, high - 1) for index, (low, high) in enumerate(zip(edges, edges[1:], strict=False)))
+        self.bands = tuple(Band(index, low, high - 1) for index, (low, high) in enumerate(itertools.pairwise(edges)))
         widths = torch.tensor(edges).diff()
         self.band_of = torch.repeat_interleave(torch.arange(len(widths)), widths)
 
@@ -68,7 +69,9 @@ class RadialBasis:
     def __init__(self, channels: int, image_size: int, bands: int) -> None:
         edges = np.linspace(0, 0.5, bands + 1)
         high = [*edges[1:-1], float(np.hypot(0.5, 0.5))]
-        self.bands = tuple(Band(index, float(low), float(top)) for index, (low, top) in enumerate(zip(edges, high, strict=False)))
+        self.bands = tuple(
+            Band(index, float(low), float(top)) for index, (low, top) in enumerate(zip(edges, high, strict=False))
+        )
         rows = torch.fft.fftfreq(image_size, dtype=torch.float64)[:, None]
         columns = torch.fft.rfftfreq(image_size, dtype=torch.float64)[None, :]
         ring = torch.bucketize(torch.hypot(rows, columns), torch.tensor(edges[1:-1]), right=True)

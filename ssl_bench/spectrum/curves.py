@@ -16,7 +16,8 @@ from ssl_bench.data.moments import eigenbasis
 from ssl_bench.evaluation.features import embed
 from ssl_bench.evaluation.subject import Subject, in_batches
 from ssl_bench.seeds import derive_seed
-from ssl_bench.spectrum.bands import Targets, decodability, make_targets, relative_error
+from ssl_bench.spectrum import ANALYZERS
+from ssl_bench.spectrum.analyzer import Measurement, Targets, make_targets
 from ssl_bench.spectrum.bases import Basis, PCABasis, RadialBasis
 from ssl_bench.spectrum.half_times import first_crossing, order_correlation
 
@@ -46,14 +47,17 @@ def make_bench(data: ImageData, settings: AnalysisConfig) -> Bench:
 
 
 def measure(bench: Bench, subject: Subject, cache: Path | None) -> dict[str, Any]:
-    """One snapshot: what the embedding and the reconstructions hold of each band of each basis."""
+    """One snapshot: what every analyzer says of each band of each basis."""
     fit = embed(subject, bench.data, bench.fit, cache)
     test = embed(subject, bench.data, bench.test, cache)
     difference = _difference(bench, subject)
     row: dict[str, Any] = {"step": subject.step, "samples_seen": subject.samples_seen}
     for targets in bench.targets:
-        error = None if difference is None else relative_error(targets, difference).tolist()
-        row[targets.basis.name] = {"relative_error": error, "decodability": decodability(targets, fit, test).tolist()}
+        measurement = Measurement(targets, fit, test, difference)
+        answers = {name: ANALYZERS.get(name)(measurement) for name in ANALYZERS}
+        row[targets.basis.name] = {
+            name: None if answer is None else [float(value) for value in answer] for name, answer in answers.items()
+        }
     return row
 
 

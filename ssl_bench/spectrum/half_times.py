@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from scipy.stats import spearmanr
 
 
-def first_crossing(samples_seen: Sequence[int], values: Sequence[float], level: float, *, falling: bool) -> float | None:
+def first_crossing(
+    samples_seen: Sequence[int], values: Sequence[float], level: float, *, falling: bool
+) -> float | None:
     """The first ``samples_seen`` at which a curve reaches a level, interpolated between snapshots on a log axis.
 
     From a snapshot at 0 the axis is linear, as the logarithm ends there. 0 if the curve starts beyond the level.

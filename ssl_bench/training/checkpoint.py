@@ -49,4 +49,6 @@ def load_checkpoint(file: Path, module: nn.Module, optimizer: torch.optim.Optimi
         optimizer.load_state_dict(content["optimizer"])
         return State(int(content["step"]), float(content["seconds"]))
     except Exception as error:  # torch.load raises whatever the damage makes it stumble on
-        raise UserError(f"checkpoint {file} is damaged ({type(error).__name__}): delete the run and start it again") from error
+        raise UserError(
+            f"checkpoint {file} is damaged ({type(error).__name__}): delete the run and start it again"
+        ) from error

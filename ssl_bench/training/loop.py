@@ -74,7 +74,9 @@ class Meter:
 class Trainer:
     """One run of one objective, from its checkpoint (or the start) to the end."""
 
-    def __init__(self, config: Config, data: ImageData, objective: Objective, run: RunDirectory, fabric: Fabric) -> None:
+    def __init__(
+        self, config: Config, data: ImageData, objective: Objective, run: RunDirectory, fabric: Fabric
+    ) -> None:
         self.config, self.run, self.fabric = config, run, fabric
         self.order = BatchOrder(len(data.train), config.training.batch_size, config.seed)
         self.total = config.training.epochs * self.order.steps_per_epoch if objective.trains else 0
@@ -124,7 +126,9 @@ class Trainer:
             for name, value in {"loss": output.loss.detach(), **output.metrics}.items():
                 metrics[name] = metrics.get(name, torch.zeros_like(value)) + value * share
         if settings.clip_norm is not None:
-            self.fabric.clip_gradients(self.module, self.wrapped_optimizer, max_norm=settings.clip_norm, error_if_nonfinite=False)
+            self.fabric.clip_gradients(
+                self.module, self.wrapped_optimizer, max_norm=settings.clip_norm, error_if_nonfinite=False
+            )
         self.wrapped_optimizer.step()
         self.wrapped_optimizer.zero_grad(set_to_none=True)
         return metrics

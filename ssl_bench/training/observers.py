@@ -48,7 +48,9 @@ class TrainingProgress:
         self._bar.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._bar.stop()
 
 
@@ -61,7 +63,13 @@ class WandbMirror:
             import wandb
 
             self._run = wandb.init(
-                project=config.project, id=run_id, name=name, dir=str(folder), mode=config.mode, config=settings, resume="allow"
+                project=config.project,
+                id=run_id,
+                name=name,
+                dir=str(folder),
+                mode=config.mode,
+                config=settings,
+                resume="allow",
             )
 
     def log(self, rows: Iterable[dict[str, Any]]) -> None:

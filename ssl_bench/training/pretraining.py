@@ -99,7 +99,10 @@ def _precision(config: Config) -> Any:
 
 def _describe(config: Config, data: ImageData, objective: Objective, fabric: Fabric, total: int) -> dict[str, Any]:
     """What run.json says of a run beside its configuration."""
-    count = {name: sum(p.numel() for p in module.parameters()) for name, module in (("backbone", objective.backbone), ("all", objective))}
+    count = {
+        name: sum(p.numel() for p in module.parameters())
+        for name, module in (("backbone", objective.backbone), ("all", objective))
+    }
     return {
         "objective": config.objective.name,
         "seed": config.seed,

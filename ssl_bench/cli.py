@@ -1,0 +1,223 @@
+"""The command line: one verb, one function. Each verb imports what it needs when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ssl_bench.config import Config, load_config, validate
+from ssl_bench.errors import UserError, did_you_mean
+
+app = typer.Typer(
+    name="ssl-bench",
+    help="Compare self-supervised objectives on one backbone: pretrain, probe, and see which bands each learned first.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+noise_app = typer.Typer(help="The noise distributions.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(noise_app, name="noise")
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[CONFIG] [key=value ...]",
+        help="A YAML file or shipped configuration, then overrides.",
+        show_default=False,
+    ),
+]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="[key=value ...]", help="Overrides.", show_default=False)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on standard output.")]
+
+
+@app.command()
+def compare(
+    settings: Settings = None,
+    out: Annotated[Path, typer.Option(help="Directory of the comparison.")] = Path("runs/compare"),
+    as_json: AsJson = False,
+) -> None:
+    """Pretrain, evaluate and analyze a matrix of runs, then report. Finished runs are kept, missing ones are run.
+
+    A key that takes a list spans the matrix: objective=[autoencoder,simclr] seed=[0,1,2].
+    """
+    from ssl_bench.comparison import compare as run
+
+    summary = run(_load(settings), out)
+    failed = [row for row in summary["runs"] + summary["baselines"] if row["status"] == "failed"]
+    _show(summary, as_json, lambda: _comparison_lines(summary, out))
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def pretrain(
+    settings: Settings = None,
+    out: Annotated[Path, typer.Option(help="The run directory.")] = Path("runs/run"),
+    as_json: AsJson = False,
+) -> None:
+    """Do one pretraining run, or go on with it where it was interrupted."""
+    from ssl_bench.training.pretraining import pretrain as run
+
+    record = run(validate(Config, _load(settings)), out).record()
+    _show(record, as_json, lambda: [f"{out}: {record['status']}, {record['progress']['samples_seen']:,} images seen"])
+
+
+@app.command()
+def evaluate(
+    target: Annotated[str, typer.Argument(help="A run directory.")], settings: Overrides = None, as_json: AsJson = False
+) -> None:
+    """Linear probe and k-NN on frozen features of clean images. Overrides: snapshot=last|all|STEP, knn_k=20, ..."""
+    from ssl_bench.measuring import evaluate as run
+
+    result = run(target, _section(target, "evaluation", settings))
+    _show(result, as_json, lambda: _evaluation_lines(result))
+
+
+@app.command()
+def analyze(
+    target: Annotated[str, typer.Argument(help="A run directory.")], settings: Overrides = None, as_json: AsJson = False
+) -> None:
+    """Which bands a run holds, and when it learned them. Overrides: snapshot=all|last|STEP, bands=8, ..."""
+    from ssl_bench.measuring import analyze as run
+
+    result = run(target, _section(target, "analysis", settings))
+    _show(result, as_json, lambda: _analysis_lines(result))
+
+
+@app.command()
+def report(
+    directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Comparisons or run directories.")],
+    out: Annotated[Path, typer.Option(help="The HTML file; Markdown and CSV are written beside it.")],
+) -> None:
+    """Write a comparison report from finished runs."""
+    from ssl_bench.report import write_report
+
+    print(write_report(directories, out))
+
+
+@app.command("list")
+def list_names(
+    kind: Annotated[str, typer.Argument(help="objectives, backbones, datasets or noises.")], as_json: AsJson = False
+) -> None:
+    """What can be named, third-party plug-ins included."""
+    names = _registry(kind)
+    _show(names, as_json, lambda: _name_lines(kind, names))
+
+
+@noise_app.command("list")
+def noise_list(as_json: AsJson = False) -> None:
+    """The catalogue of noises."""
+    list_names("noises", as_json)
+
+
+def main() -> None:
+    """Entry point: a user's mistake ends in one line on standard error and exit status 2, without a traceback."""
+    try:
+        app()
+    except UserError as error:
+        print(f"ssl-bench: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("ssl-bench: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output left (``| head``); nothing is wrong.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        print(f"ssl-bench: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", file=sys.stderr)
+        sys.exit(1)
+    except RuntimeError as error:
+        if type(error).__name__ != "TrainingFailed":
+            raise
+        print(f"ssl-bench: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _load(settings: list[str] | None) -> dict[str, Any]:
+    """Nested settings of ``[CONFIG] [key=value ...]``."""
+    words = list(settings or [])
+    file = words.pop(0) if words and "=" not in words[0] else None
+    return load_config(file, words)
+
+
+def _section(target: str, section: str, overrides: list[str] | None) -> Any:
+    """A run's own evaluation or analysis settings with overrides; ``KEY`` and ``SECTION.KEY`` mean the same."""
+    from ssl_bench.runs.directory import RunDirectory
+
+    if not RunDirectory(Path(target)).record_file.exists():
+        raise UserError(f"{target} is no run directory (it has no run.json): give the --out of ssl-bench pretrain")
+    current = getattr(RunDirectory(Path(target)).config(), section)
+    given = load_config(None, [word.removeprefix(f"{section}.") for word in overrides or []])
+    return validate(type(current), {**current.model_dump(mode="json"), **given}, section)
+
+
+def _registry(kind: str) -> dict[str, str]:
+    homes = {
+        "objectives": ("ssl_bench.objectives", "OBJECTIVES"),
+        "backbones": ("ssl_bench.backbones", "BACKBONES"),
+        "datasets": ("ssl_bench.data", "DATASETS"),
+        "noises": ("ssl_bench.noise", "NOISES"),
+        "analyzers": ("ssl_bench.spectrum", "ANALYZERS"),
+    }
+    if kind not in homes:
+        raise UserError(f"nothing to list called {kind!r}; {did_you_mean(kind, homes)}")
+    module, name = homes[kind]
+    summaries: dict[str, str] = getattr(importlib.import_module(module), name).summaries()
+    return summaries
+
+
+def _show(value: Any, as_json: bool, lines: Callable[[], list[str]]) -> None:
+    print(json.dumps(value, allow_nan=False) if as_json else "\n".join(lines()))
+
+
+def _name_lines(kind: str, names: dict[str, str]) -> list[str]:
+    width = max(map(len, names), default=0)
+    lines = [f"{name:<{width}}  {summary}" for name, summary in names.items()]
+    return [*lines, "(and any CNN or ViT of timm, by its name there)"] if kind == "backbones" else lines
+
+
+def _comparison_lines(summary: dict[str, Any], out: Path) -> list[str]:
+    lines = [f"{'linear':>7} {'k-NN':>7}  run   (chance {summary['chance']:.3f})"]
+    for row in summary["runs"] + summary["baselines"]:
+        probe = row["probe"]
+        numbers = f"{probe['linear_top1']:7.3f} {probe['knn_top1']:7.3f}" if probe else f"{row['status']:>15}"
+        noise = row["noise"] or row["views_noise"]
+        lines.append(
+            f"{numbers}  {row['objective']}{f' {noise}' if noise else ''} {row['backbone']} seed {row['seed']}"
+        )
+    lines += [f"skipped: {cell['objective']} on {cell['backbone']}: {cell['reason']}" for cell in summary["skipped"]]
+    return [*lines, f"summary: {out / 'summary.json'}", f"report: {out / 'report.html'}"]
+
+
+def _evaluation_lines(result: dict[str, Any]) -> list[str]:
+    low, high = result["linear_interval"]
+    return [
+        f"linear probe ({result['protocol']}): {result['linear_top1']:.4f}  [{low:.4f}, {high:.4f}]  lr {result['selected_lr']:g}",
+        f"k-NN ({result['knn_protocol']}): {result['knn_top1']:.4f}",
+        f"chance: {result['chance']:.4f}; {result['test_samples']:,} test images of {result['dataset']}; step {result['step']}",
+    ]
+
+
+def _analysis_lines(result: dict[str, Any]) -> list[str]:
+    lines = []
+    for basis in ("pca", "radial"):
+        lines.append(f"{basis:>6}  {'variance':>8} {'error':>7} {'half-time':>10} {'decoded':>8} {'half-time':>10}")
+        for band in result[basis]:
+            where = f"{band['low']:g}-{band['high']:g}" if basis == "pca" else f"{band['low']:.2f}-{band['high']:.2f}"
+            cells = [band["relative_error"], band["half_time"], band["decodability"], band["decodability_half_time"]]
+            error, half, decoded, decoded_half = (("-" if cell is None else f"{cell:.3g}") for cell in cells)
+            lines.append(
+                f"{where:>9} {band['variance_fraction']:7.4f} {error:>7} {half:>10} {decoded:>8} {decoded_half:>10}"
+            )
+    return lines
