@@ -202,10 +202,11 @@ def _comparison_lines(summary: dict[str, Any], out: Path) -> list[str]:
 
 def _evaluation_lines(result: dict[str, Any]) -> list[str]:
     low, high = result["linear_interval"]
+    where = f"{result['test_samples']:,} test images of {result['dataset']}; step {result['step']}"
     return [
-        f"linear probe ({result['protocol']}): {result['linear_top1']:.4f}  [{low:.4f}, {high:.4f}]  lr {result['selected_lr']:g}",
+        f"linear probe ({result['protocol']}): {result['linear_top1']:.4f}  [{low:.4f}, {high:.4f}]",
         f"k-NN ({result['knn_protocol']}): {result['knn_top1']:.4f}",
-        f"chance: {result['chance']:.4f}; {result['test_samples']:,} test images of {result['dataset']}; step {result['step']}",
+        f"chance: {result['chance']:.4f}; {where}",
     ]
 
 

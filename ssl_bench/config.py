@@ -61,6 +61,7 @@ class ViewsConfig(Options):
 
     recipe: Literal["none", "crop", "simclr"] | None = None
     crop_scale: tuple[float, float] | None = None
+    shift: int | None = Field(None, ge=0)
     flip: float | None = Field(None, ge=0, le=1)
     jitter: float | None = Field(None, ge=0, le=1)
     jitter_strength: float | None = Field(None, ge=0)
@@ -88,7 +89,7 @@ class TrainingConfig(Options):
     accumulate: int = Field(1, ge=1)
     precision: Literal["32-true", "bf16-mixed"] | None = None
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
-    snapshots: int = Field(12, ge=2)
+    snapshots: int = Field(12, ge=3)
     log_every: int = Field(10, ge=1)
     checkpoint_seconds: float = Field(30.0, ge=0)
 

@@ -29,7 +29,11 @@ def replace_file(path: Path, write: Callable[[Path], None]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Replace a text file in one step."""
-    replace_file(path, lambda part: part.write_text(text, encoding="utf-8") and None)
+
+    def write(part: Path) -> None:
+        part.write_text(text, encoding="utf-8")
+
+    replace_file(path, write)
 
 
 def write_json(path: Path, value: Any) -> None:

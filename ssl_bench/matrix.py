@@ -78,7 +78,9 @@ def resolve_cells(configs: list[Config], data: Mapping[str, ImageData]) -> tuple
 
     Raises: UserError.
     """
-    resolved, skipped, refused = [], [], {}
+    resolved: list[Config] = []
+    skipped: list[Skipped] = []
+    refused: dict[str, UserError] = {}
     for config in configs:
         try:
             resolved.append(resolve(config, data[dataset_key(config)]))
@@ -88,9 +90,9 @@ def resolve_cells(configs: list[Config], data: Mapping[str, ImageData]) -> tuple
                 raise
             refused.setdefault(config.objective.name, error)
             skipped.append(Skipped(objective=config.objective.name, backbone=config.backbone.name, reason=reason))
-    for name, error in refused.items():
+    for name, mistake in refused.items():
         if name not in {config.objective.name for config in resolved}:
-            raise error
+            raise mistake
     return _unique(resolved), list(dict.fromkeys(skipped))
 
 

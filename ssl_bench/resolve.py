@@ -76,8 +76,8 @@ def _check_training(config: Config, data: ImageData | None) -> None:
     settings = config.training
     if data is not None and settings.batch_size > len(data.train):
         raise UserError(
-            f"training.batch_size={settings.batch_size} is larger than the dataset ({len(data.train)} training images): "
-            f"use training.batch_size={len(data.train)} or less"
+            f"training.batch_size={settings.batch_size} is larger than the dataset: "
+            f"with {len(data.train)} training images use training.batch_size={len(data.train)} or less"
         )
     if settings.batch_size % settings.accumulate:
         raise UserError(

@@ -36,6 +36,15 @@ RGB = Statistics((0.4, 0.5, 0.6), 0.25)
 GREY = Statistics((0.3,), 0.2)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread():
+    # Thousands of tiny operations: on a busy machine, threads waiting for each other cost ten times the work.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
 
@@ -78,7 +87,7 @@ def largest_error(views, images, parameters):
     errors = []
     for row, (view, image) in enumerate(zip(views, images, strict=True)):
         expected, inverted = torchvision_view(image, parameters, row)
-        # At the threshold the last bit decides, and inverting is a jump: where bits were rounded, leave such pixels out.
+        # At the threshold the last bit decides, and inverting is a jump: where it was rounded, leave such pixels out.
         decided = ((expected - 128 / 255).abs() > 1e-5) | (parameters.crop is None)
         expected = reference.solarize(expected, 128 / 255) if inverted else expected
         errors.append(float((view - expected).abs()[decided].max()))

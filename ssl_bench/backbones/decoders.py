@@ -95,7 +95,8 @@ class _MapFromEmbedding(nn.Module):
         self.linear = nn.Linear(dim, width * side**2)
 
     def forward(self, features: Features) -> Tensor:
-        return rearrange(self.linear(features.embedding), "b (c h w) -> b c h w", h=self.side, w=self.side)
+        out: Tensor = rearrange(self.linear(features.embedding), "b (c h w) -> b c h w", h=self.side, w=self.side)
+        return out
 
 
 class _MapFromSpatial(nn.Module):

@@ -54,11 +54,12 @@ def build_vit_micro(config: BackboneConfig, image_size: int, channels: int) -> B
 
 
 def _norm(width: int) -> nn.Module:
-    return nn.GroupNorm(8, width)
+    return nn.BatchNorm2d(width)
 
 
 def _residual_block(width: int, wider: int, stride: int) -> nn.Module:
     shortcut = None
     if stride != 1 or width != wider:
         shortcut = nn.Sequential(nn.Conv2d(width, wider, 1, stride=stride, bias=False), _norm(wider))
-    return BasicBlock(width, wider, stride, shortcut, norm_layer=_norm)
+    block: nn.Module = BasicBlock(width, wider, stride, shortcut, norm_layer=_norm)
+    return block

@@ -30,7 +30,8 @@ def build_timm(config: BackboneConfig, image_size: int, channels: int) -> Backbo
     """Timm's model of that name, untrained, without its classifier.
 
     Small images (64 px and below): a ResNet's stem becomes a 3 x 3 convolution of stride 1 and its max-pool goes; a
-    ViT's patch is chosen for a grid of about 8 x 8. Other CNNs stay as they are. What was done is in ``info.adaptation``.
+    ViT's patch is chosen for a grid of about 8 x 8. Other CNNs stay as they are. What was done stands in
+    ``info.adaptation``.
 
     Raises: UserError if the model can have no such image size, or gives no feature map.
     """
@@ -53,7 +54,9 @@ def adapt_resnet(model: ResNet) -> dict[str, Any]:
     """The small-image rule of ResNets, in place. Returns what was done."""
     first = model.conv1
     if isinstance(first, nn.Sequential):
-        first[0].stride = (1, 1)
+        stem = first[0]
+        assert isinstance(stem, nn.Conv2d)
+        stem.stride = (1, 1)
         done = "deep stem with stride 1"
     else:
         model.conv1 = nn.Conv2d(first.in_channels, first.out_channels, 3, stride=1, padding=1, bias=False)

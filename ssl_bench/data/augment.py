@@ -14,11 +14,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ssl_bench.data.augment_parameters import JitterParameters, ViewParameters
 
 SOLARIZE_THRESHOLD = 128 / 255
-# Not quite summing to one, but they are what torchvision and PIL call grey.
+# Not quite summing to one, but they are torchvision's.
 RED, GREEN, BLUE = 0.2989, 0.587, 0.114
 # Values in a block of images the CPU works on at a time: a megabyte of float32.
 BLOCK = 1 << 18
@@ -30,7 +31,7 @@ Change = Callable[..., Tensor]
 def apply(images: Tensor, parameters: ViewParameters, *, grouped: bool | None = None) -> Tensor:
     """One view of each image.
 
-    Order: crop and flip, colour jitter, grayscale, blur, solarize. Saturation, hue and grayscale act on images of
+    Order: shift, crop and flip, colour jitter, grayscale, blur, solarize. Saturation, hue and grayscale act on images of
     three channels only.
 
     Args:
@@ -43,6 +44,8 @@ def apply(images: Tensor, parameters: ViewParameters, *, grouped: bool | None = 
     if grouped is None:
         grouped = images.device.type == "cpu"
     coloured = images.shape[1] == 3
+    if parameters.shift is not None:
+        images = shifted(images, parameters.shift)
     views = _geometry(images, parameters.crop, parameters.flip)
     if parameters.jitter is not None:
         views = _jitter(views, parameters.jitter, grouped)
@@ -53,6 +56,22 @@ def apply(images: Tensor, parameters: ViewParameters, *, grouped: bool | None = 
     if parameters.solarize is not None:
         views = _on_chosen(views, parameters.solarize, solarize, (), grouped)
     return views
+
+
+def shifted(images: Tensor, offsets: Tensor) -> Tensor:
+    """Images moved by whole pixels, reflected at the border (the border pixel itself is not repeated).
+
+    Shapes: ``(B, C, H, W)``, offsets int64 ``(B, 2)`` (rows down, columns right; less than the side) -> the same.
+    """
+    _, channels, height, width = images.shape
+    rows = _reflected(torch.arange(height, device=images.device) - offsets[:, :1], height)
+    columns = _reflected(torch.arange(width, device=images.device) - offsets[:, 1:], width)
+    images = images.gather(2, rows[:, None, :, None].expand(-1, channels, -1, width))
+    return images.gather(3, columns[:, None, None, :].expand(-1, channels, height, -1))
+
+
+def _reflected(place: Tensor, side: int) -> Tensor:
+    return (side - 1) - ((side - 1) - place.abs()).abs()
 
 
 def resized_crop(images: Tensor, boxes: Tensor, flip: Tensor | None = None) -> Tensor:
@@ -126,14 +145,16 @@ def grayscale(images: Tensor) -> Tensor:
 def blur(images: Tensor, sigma: Tensor) -> Tensor:
     """Gaussian blur, edges reflected. Shapes: ``(B, C, H, W)``, sigma ``(B,)`` in pixels -> ``(B, C, H, W)``.
 
-    Two products with banded matrices, since each image has a kernel of its own.
+    Each plane is a channel of one depthwise convolution, since each image has a kernel of its own.
     """
-    height, width = images.shape[-2:]
+    batch, channels, height, width = images.shape
     radius = blur_radius(min(height, width))
-    # In half precision the products would be off by half a grey level.
+    kernels = _gaussians(sigma, radius).repeat_interleave(channels, 0)
+    planes = functional.pad(images, (radius,) * 4, mode="reflect").flatten(0, 1)[None]
+    # In half precision the result would be off by half a grey level.
     with torch.autocast(images.device.type, enabled=False):
-        rows, columns = (_blur_matrix(sigma, size, radius)[:, None] for size in (height, width))
-        return rows @ images @ columns.transpose(-1, -2)
+        columns = functional.conv2d(planes, kernels[:, None, :, None], groups=batch * channels)
+        return functional.conv2d(columns, kernels[:, None, None, :], groups=batch * channels).view(images.shape)
 
 
 def blur_radius(image_size: int) -> int:
@@ -224,16 +245,11 @@ def _mirrored(columns: Tensor, flip: Tensor | None) -> Tensor:
     return columns if flip is None else torch.where(flip[:, None], columns.flip(1), columns)
 
 
-def _blur_matrix(sigma: Tensor, size: int, radius: int) -> Tensor:
-    """Row o holds what each pixel gives to pixel o of the blurred line. Shapes: ``(B,)`` -> ``(B, size, size)``."""
+def _gaussians(sigma: Tensor, radius: int) -> Tensor:
+    """Weights that sum to one. Shapes: ``(B,)`` -> ``(B, 2 * radius + 1)``."""
     offsets = torch.arange(-radius, radius + 1, device=sigma.device)
     weights = torch.exp(-0.5 * (offsets / sigma[:, None]).square())
-    weights = weights / weights.sum(1, keepdim=True)
-    pixels = torch.arange(size, device=sigma.device)
-    source = (pixels[:, None] + offsets).abs()
-    source = (size - 1) - ((size - 1) - source).abs()  # reflected at the far edge; abs above did the near one
-    is_source = (source[..., None] == pixels).to(weights.dtype)
-    return torch.einsum("bk,okp->bop", weights, is_source)
+    return weights / weights.sum(1, keepdim=True)
 
 
 def _grey(images: Tensor) -> Tensor:

@@ -34,6 +34,7 @@ class Recipe:
     Attributes:
         crop_scale: Least and largest share of the image's area in the crop; None for no crop.
         crop_ratio: Least and largest width / height of the crop.
+        shift: Largest move in pixels, up or down and left or right, the image reflected at its border; no resampling.
         flip: Probability of mirroring left and right.
         jitter: Probability of colour jitter (brightness, contrast, saturation, hue in random order).
         jitter_strength: SimCLR's *s*.
@@ -46,6 +47,7 @@ class Recipe:
 
     crop_scale: tuple[float, float] | None = None
     crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    shift: int = 0
     flip: float = 0.0
     jitter: float = 0.0
     jitter_strength: float = 0.0
@@ -64,6 +66,8 @@ class Recipe:
         for name in ("flip", "jitter", "grayscale", "blur", "solarize"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"views.{name} = {getattr(self, name)}: a probability, from 0 to 1")
+        if self.shift < 0:
+            raise UserError(f"views.shift = {self.shift}: pixels, 0 or more")
         strongest = 0.5 / HUE_REACH
         if not 0 <= self.jitter_strength <= strongest:
             raise UserError(
@@ -75,7 +79,7 @@ class Recipe:
     def is_identity(self) -> bool:
         """Whether every view is the image itself."""
         chances = (self.flip, self.jitter, self.grayscale, self.blur, self.solarize)
-        return self.crop_scale is None and not any(chances)
+        return self.crop_scale is None and not self.shift and not any(chances)
 
 
 def recipe_for(name: RecipeName, image_size: int) -> Recipe:
@@ -113,6 +117,8 @@ def resolve_recipe(config: ViewsConfig, default: RecipeName, image_size: int) ->
     known = {field.name for field in fields(Recipe)}
     given = {key: value for key, value in config.model_dump(include=known).items() if value is not None}
     recipe = replace(recipe, **given)
+    if recipe.shift >= image_size:
+        raise UserError(f"views.shift = {recipe.shift}: must be less than the image size, {image_size}")
     # On square images the rule below ends at the whole image anyway: the way to say "no crop" over a named recipe.
     return replace(recipe, crop_scale=None) if recipe.crop_scale == (1.0, 1.0) else recipe
 
@@ -141,9 +147,10 @@ class BlurParameters:
 class ViewParameters:
     """What happens to each image; None where it happens to none. Masks are bool ``(B,)``.
 
-    Shapes: crop int64 ``(B, 4)``: top, left, height, width in pixels.
+    Shapes: shift int64 ``(B, 2)``: rows down, columns right; crop int64 ``(B, 4)``: top, left, height, width in pixels.
     """
 
+    shift: Tensor | None = None
     crop: Tensor | None = None
     flip: Tensor | None = None
     jitter: JitterParameters | None = None
@@ -162,6 +169,7 @@ def sample_parameters(recipe: Recipe, count: int, image_size: tuple[int, int], g
         generator: The only source of randomness; the same state gives the same parameters.
     """
     return ViewParameters(
+        shift=_sample_shift(recipe.shift, count, generator),
         crop=_sample_crop(recipe, count, image_size, generator),
         flip=_chosen(recipe.flip, count, generator),
         jitter=_sample_jitter(recipe, count, generator),
@@ -191,6 +199,12 @@ def _sample_crop(recipe: Recipe, count: int, image_size: tuple[int, int], genera
     top = torch.where(found, (corner[:, 0] * (height - tall + 1)).floor(), (height - central_tall) // 2)
     left = torch.where(found, (corner[:, 1] * (width - wide + 1)).floor(), (width - central_wide) // 2)
     return torch.stack((top, left, tall, wide), 1).long()
+
+
+def _sample_shift(reach: int, count: int, generator: Generator) -> Tensor | None:
+    if reach == 0:
+        return None
+    return torch.randint(-reach, reach + 1, (count, 2), generator=generator, device=generator.device)
 
 
 def _central_crop(ratio: tuple[float, float], height: int, width: int) -> tuple[int, int]:

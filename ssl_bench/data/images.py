@@ -101,7 +101,7 @@ def _integer_sums(images: Tensor) -> tuple[Tensor, Tensor, int]:
     """Sum and sum of squares a channel, float64 but exact: integers far below 2^53. Shapes: ``(C,)``, ``(C,)``."""
     totals = torch.zeros(images.shape[1], dtype=torch.float64)
     squares = torch.zeros_like(totals)
-    for chunk in images.split(1000):
+    for chunk in torch.split(images, 1000):
         wide = chunk.to(torch.int64)
         totals += wide.sum((0, 2, 3)).double()
         squares += wide.square().sum((0, 2, 3)).double()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,7 @@ def pixel_moments(images: Tensor) -> tuple[Tensor, Tensor]:
     dimension = images[0].numel()
     total = torch.zeros(dimension, dtype=torch.float64)
     gram = torch.zeros(dimension, dimension, dtype=torch.float64)
-    for chunk in images.flatten(1).split(EXACT_ROWS):
+    for chunk in torch.split(images.flatten(1), EXACT_ROWS):
         shifted = chunk.float() - CENTRE
         total += shifted.double().sum(0)
         gram += shifted.T @ shifted
@@ -60,10 +61,8 @@ def eigenbasis(data: ImageData) -> Eigenbasis:
         return Eigenbasis(stored["mean"], stored["variances"], stored["components"])
     except (OSError, SafetensorError, KeyError):
         basis = _compute(data)
-    try:
+    with contextlib.suppress(OSError):  # a cache that cannot be written costs time, not results
         save_tensors(file, {"mean": basis.mean, "variances": basis.variances, "components": basis.components})
-    except OSError:
-        pass  # a cache that cannot be written costs time, not results
     return basis
 
 

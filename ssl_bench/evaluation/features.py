@@ -19,8 +19,7 @@ from ssl_bench.files import save_tensors
 def embed(subject: Subject, data: ImageData, split: Split, cache: Path | None) -> Tensor:
     """Embeddings of a split's clean images.
 
-    Args:
-        cache: A folder where features are kept by weights, dataset and images; ``None`` keeps nothing.
+    ``cache`` is a folder where features are kept by weights, dataset and images; ``None`` keeps nothing.
 
     Returns: float32 ``(N, D)``.
 

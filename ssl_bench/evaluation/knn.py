@@ -29,7 +29,7 @@ def knn_predict(bank: Tensor, labels: Tensor, queries: Tensor, classes: int, k: 
     """The class each query's neighbours vote for. Shapes: ``(N, D)``, ``(N,)``, ``(M, D)`` -> ``(M,)``."""
     bank = torch.nn.functional.normalize(bank, dim=1)
     answers = []
-    for chunk in torch.nn.functional.normalize(queries, dim=1).split(1000):
+    for chunk in torch.split(torch.nn.functional.normalize(queries, dim=1), 1000):
         similarity, neighbours = (chunk @ bank.T).topk(k, dim=1)
         # Relative to the nearest: the same vote, without overflow.
         weight = ((similarity - similarity[:, :1]) / TEMPERATURE).exp()

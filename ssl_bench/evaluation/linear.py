@@ -67,7 +67,7 @@ def split_by_class(labels: Tensor, share: float, seed: int) -> tuple[Tensor, Ten
     """Indices of the kept and of the held-out samples, ``share`` of each class (at least one where it has two)."""
     generator = torch.Generator().manual_seed(seed)
     kept, held = [], []
-    for label in labels.unique().tolist():
+    for label in torch.unique(labels).tolist():
         members = torch.nonzero(labels == label).flatten()
         members = members[torch.randperm(len(members), generator=generator)]
         count = min(max(1, round(share * len(members))), len(members) - 1)
@@ -91,7 +91,7 @@ def train_heads(features: Tensor, labels: Tensor, classes: int, settings: Evalua
     epochs = max(settings.probe_epochs, math.ceil(LEAST_UPDATES / per_epoch))
     for epoch in range(epochs):
         order = torch.randperm(len(x), generator=make_generator(settings.seed, "probe", epoch))
-        for position, index in enumerate(order[: per_epoch * batch].split(batch)):
+        for position, index in enumerate(torch.split(order[: per_epoch * batch], batch)):
             done = (epoch * per_epoch + position) / (epochs * per_epoch)
             error = (torch.softmax(_scores(weights, x[index]), dim=2) - target[index]) / batch
             velocity = 0.9 * velocity + torch.einsum("bd,lbk->ldk", x[index], error)

@@ -38,4 +38,4 @@ def in_batches(function: ImagesToTensor, images: Tensor, prepare: ImagesToTensor
         images: uint8 ``(N, C, H, W)``.
         prepare: uint8 images to what ``function`` takes.
     """
-    return torch.cat([function(prepare(chunk)).float().cpu() for chunk in images.split(BATCH)])
+    return torch.cat([function(prepare(chunk)).float().cpu() for chunk in torch.split(images, BATCH)])

@@ -22,6 +22,7 @@ NOISES: Registry[type[Noise]] = Registry(
         "power_law": Entry(
             "ssl_bench.noise.power_law:PowerLaw", "stationary noise with power ~ f^-alpha: power_law(alpha, sigma)"
         ),
+        "band": Entry("ssl_bench.noise.band:Band", "stationary noise in a ring of frequencies: band(low, high, sigma)"),
         "mask": Entry("ssl_bench.noise.mask:Mask", "whole patches set to zero: mask(ratio, patch)"),
     },
 )

@@ -1,10 +1,13 @@
 """Stationary noise with a power-law spectrum: white, pink, brown, blue, violet."""
 
+from __future__ import annotations
+
 import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
 from ssl_bench.noise.base import Noise
+from ssl_bench.noise.stationary import radial_frequency, sample_stationary, unit_gain
 
 
 class PowerLaw(Noise):
@@ -20,23 +23,7 @@ class PowerLaw(Noise):
     def sample(self, images: Tensor, generator: Generator) -> Tensor:
         """See :meth:`Noise.sample`."""
         height, width = images.shape[-2:]
-        white = torch.randn(images.shape, generator=generator, device=images.device, dtype=torch.float32)
-        gain = amplitude(height, width, self.alpha).to(images.device)
-        shaped = torch.fft.irfft2(torch.fft.rfft2(white) * gain, s=(height, width))
-        return images + self.sigma * shaped.to(images.dtype)
-
-
-def amplitude(height: int, width: int, alpha: float) -> Tensor:
-    """The filter that turns white noise of unit variance into power-law noise of unit variance.
-
-    The mean of the squared filter over the *full* frequency plane is one (Parseval), so every pixel has variance one.
-
-    Returns: ``(H, W // 2 + 1)``, the half plane of ``rfft2``.
-    """
-    rows = torch.fft.fftfreq(height, dtype=torch.float64)[:, None]
-    columns = torch.fft.fftfreq(width, dtype=torch.float64)[None, :]
-    frequency = torch.sqrt(rows**2 + columns**2)
-    power = torch.where(frequency > 0, frequency, 1.0) ** -alpha
-    power[0, 0] = 0.0
-    gain = torch.sqrt(power * power.numel() / power.sum())
-    return gain[:, : width // 2 + 1].float()
+        frequency = radial_frequency(height, width)
+        power = torch.where(frequency > 0, frequency, torch.inf).pow(-self.alpha)
+        power[0, 0] = 0.0
+        return sample_stationary(images, unit_gain(power, width), self.sigma, generator)

@@ -14,8 +14,10 @@ def learning_rate_factor(step: int, total: int, warmup: float) -> float:
 
 
 def snapshot_steps(total: int, count: int) -> list[int]:
-    """About ``count`` log-spaced steps from 1 to ``total``, and 0; ascending, without repetition."""
+    """0, and log-spaced steps from 1 to ``total``: ``count`` in all, fewer where they coincide; ascending.
+
+    ``count`` is at least 3.
+    """
     if total == 0:
         return [0]
-    inner = {round(total ** (index / max(1, count - 2))) for index in range(count - 1)}
-    return sorted({0, total} | inner)
+    return sorted({0, total} | {round(total ** (index / (count - 2))) for index in range(count - 1)})

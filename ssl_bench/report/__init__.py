@@ -1,0 +1,50 @@
+"""Reports on stored runs: one page, and the same tables as Markdown and CSV. Nothing is trained or measured here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ssl_bench.errors import UserError
+
+
+def write_report(directories: Sequence[Path], file: Path) -> Path:
+    """Report on finished runs: FILE.html, and beside it FILE.md (tables) and FILE.csv (one line a run).
+
+    Args:
+        directories: Comparison directories, folders that hold runs at any depth, or single runs.
+        file: The page to write; its name ends in ``.html``.
+
+    Returns: ``file``.
+
+    Raises: UserError if there is no finished run, a stored file is damaged, or ``file`` cannot be written.
+    """
+    from importlib.metadata import version
+
+    from ssl_bench.files import write_text
+    from ssl_bench.report.collect import collect
+    from ssl_bench.report.content import make_content
+    from ssl_bench.report.render import render_html
+    from ssl_bench.report.text import render_csv, render_markdown
+    from ssl_bench.runs.environment import now
+
+    directories, file = [Path(directory) for directory in directories], Path(file)
+    if file.suffix.lower() != ".html" or file.is_dir():
+        raise UserError(f"a report is a page and cannot be {file}: choose a name that ends in .html")
+    content = make_content(collect(directories), file.parent)
+    # All three are made before the first is written: a report is there in full or not at all.
+    texts = {
+        file.with_suffix(".csv"): render_csv(content.runs),
+        file.with_suffix(".md"): render_markdown(content, file.name),
+        file: render_html(content, _readable(now()), version("ssl-bench")),
+    }
+    try:
+        for path, text in texts.items():
+            write_text(path, text)
+    except OSError as error:
+        raise UserError(f"the report cannot be written to {file.parent}: {error.strerror or error}") from error
+    return file
+
+
+def _readable(time: str) -> str:
+    return time.replace("T", " ").replace("+00:00", " UTC")

@@ -1,0 +1,116 @@
+"""Band curves and half-times over seeds."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from ssl_bench.report.collect import Run
+from ssl_bench.report.groups import Group
+
+BASES = ("pca", "radial")
+Quantity = Literal["decodability", "relative_error"]
+QUANTITIES: tuple[Quantity, ...] = ("decodability", "relative_error")
+HALF_TIMES: dict[Quantity, str] = {"decodability": "decodability_half_time", "relative_error": "half_time"}
+Edges = tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """One quantity of each band over a configuration's snapshots, mean over seeds.
+
+    Shapes: samples ``(S,)``, values ``(S, bands)``.
+    """
+
+    samples: tuple[int, ...]
+    values: np.ndarray[Any, np.dtype[np.float64]]
+    n: int
+
+
+@dataclass(frozen=True)
+class BandTimes:
+    """One band of one configuration.
+
+    ``half_time`` is the median over seeds in samples seen, where *never* counts as infinite; ``None`` where nothing
+    was trained. ``reached`` of ``n`` seeds have one. ``final`` is the mean of the last snapshots.
+    """
+
+    half_time: float | None
+    reached: int
+    n: int
+    final: float
+
+
+@dataclass(frozen=True)
+class BandRow:
+    """One configuration in a table of bands.
+
+    ``order`` is the median rank correlation over the ``order_n`` of ``n`` seeds that have one.
+    """
+
+    group: Group
+    bands: tuple[BandTimes, ...]
+    order: float | None
+    order_n: int
+    n: int
+
+
+def edges(run: Run, basis: str) -> Edges:
+    """The ranges of a run's bands: what has to agree before bands are compared."""
+    assert run.spectrum is not None
+    return tuple((band["low"], band["high"]) for band in run.spectrum[basis])
+
+
+def by_edges(groups: Sequence[Group], basis: str) -> dict[Edges, list[tuple[Group, tuple[Run, ...]]]]:
+    """Configurations, with their measured runs, by the bands they were measured in."""
+    found: dict[Edges, list[tuple[Group, tuple[Run, ...]]]] = {}
+    for group in groups:
+        for cut in dict.fromkeys(edges(run, basis) for run in group.measured):
+            found.setdefault(cut, []).append((group, tuple(run for run in group.measured if edges(run, basis) == cut)))
+    return found
+
+
+def mean_curves(runs: Sequence[Run], basis: str, quantity: Quantity) -> Curves | None:
+    """Mean over seeds at the snapshots all runs have; ``None`` without the quantity, or with fewer than two of them."""
+    curves = [_curve(run, basis, quantity) for run in runs]
+    if not all(curves):
+        return None
+    shared = sorted(set.intersection(*(set(curve) for curve in curves)))
+    if len(shared) < 2:
+        return None
+    values = np.array([[curve[samples] for samples in shared] for curve in curves], dtype=np.float64)
+    return Curves(tuple(shared), values.mean(axis=0), len(runs))
+
+
+def band_row(group: Group, runs: Sequence[Run], basis: str, quantity: Quantity) -> BandRow | None:
+    """Half-times and final values of one configuration; ``None`` if it lacks the quantity."""
+    spectra = [run.spectrum[basis] for run in runs if run.spectrum is not None]
+    if any(band[quantity] is None for bands in spectra for band in bands):
+        return None
+    trained = [run for run in runs if run.spectrum is not None and run.spectrum["snapshots"][-1]["samples_seen"] > 0]
+    times = tuple(
+        _times([bands[index] for bands in spectra], quantity, bool(trained)) for index in range(len(spectra[0]))
+    )
+    orders = [run.spectrum["order"][basis][HALF_TIMES[quantity]] for run in trained if run.spectrum is not None]
+    found = [order for order in orders if order is not None]
+    return BandRow(group, times, statistics.median(found) if found else None, len(found), len(runs))
+
+
+def _times(bands: Sequence[dict[str, Any]], quantity: Quantity, trained: bool) -> BandTimes:
+    given = [band[HALF_TIMES[quantity]] for band in bands]
+    reached = sum(value is not None for value in given)
+    median = float(np.median([math.inf if value is None else value for value in given])) if reached else math.inf
+    final = statistics.fmean(band[quantity] for band in bands)
+    return BandTimes(median if trained else None, reached, len(bands), final)
+
+
+def _curve(run: Run, basis: str, quantity: Quantity) -> dict[int, list[float]]:
+    """Values a band by samples seen; empty if there are none."""
+    assert run.spectrum is not None
+    rows = [(row["samples_seen"], row[basis][quantity]) for row in run.spectrum["snapshots"]]
+    return {} if any(values is None for _, values in rows) else dict(rows)

@@ -1,0 +1,59 @@
+"""What differs between configurations that a fair comparison keeps equal: computed, and said before the tables."""
+
+from __future__ import annotations
+
+import json
+
+from ssl_bench.report.groups import Block, Group
+from ssl_bench.report.numbers import count
+
+
+def cautions(block: Block) -> list[str]:
+    """One sentence a difference among the configurations compared (not the reference lines); none if all is equal."""
+    groups = [group for group in block.main if group.probed]
+    checks = (_seeds, _samples, _probe_settings, _backbones, _code)
+    return [sentence for check in checks if (sentence := check(groups))]
+
+
+def _seeds(groups: list[Group]) -> str:
+    seeds = {tuple(run.config.seed for run in group.probed) for group in groups}
+    return "The configurations were not run with the same seeds." if len(seeds) > 1 else ""
+
+
+def _samples(groups: list[Group]) -> str:
+    seen = {run.summary["samples_seen"] for group in groups for run in group.probed}
+    if len(seen) < 2:
+        return ""
+    return f"Training lengths differ, from {count(min(seen))} to {count(max(seen))} samples seen."
+
+
+def _probe_settings(groups: list[Group]) -> str:
+    settings = {
+        json.dumps({key: value for key, value in group.settings.items() if key.startswith("evaluation.")})
+        for group in groups
+    }
+    protocols = {run.probe["protocol"] for group in groups for run in group.probed if run.probe is not None}
+    if len(settings) < 2 and len(protocols) < 2:
+        return ""
+    return "The probes were not all made with the same settings; their accuracies do not compare strictly."
+
+
+def _backbones(groups: list[Group]) -> str:
+    embeddings: dict[str, set[str]] = {}
+    for group in groups:
+        chosen = group.config.backbone
+        embeddings.setdefault(chosen.name, set()).add(
+            f"{chosen.embedding} {chosen.latent_dim if chosen.embedding == 'latent' else ''}"
+        )
+    mixed = [name for name, kinds in embeddings.items() if len(kinds) > 1]
+    return f"On {', '.join(mixed)} the configurations do not share one kind of embedding." if mixed else ""
+
+
+def _code(groups: list[Group]) -> str:
+    commits = {str(run.record.get("git")) for group in groups for run in group.probed}
+    versions = {json.dumps(run.record.get("versions"), sort_keys=True) for group in groups for run in group.probed}
+    if len(commits) > 1 or len(versions) > 1:
+        return "The runs were not all made with the same code or library versions; see the last section."
+    if any(commit.endswith("-dirty") for commit in commits):
+        return "The code had changes that were not committed when the runs were made."
+    return ""

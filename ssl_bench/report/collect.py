@@ -1,0 +1,177 @@
+"""From folders to stored runs: everything a report says is read here, and nothing is computed anew."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ssl_bench.config import Config
+from ssl_bench.errors import UserError
+from ssl_bench.files import read_json
+from ssl_bench.runs.directory import RunDirectory
+from ssl_bench.runs.summary import summarise_run
+
+# What counts as a reference line where no summary.json says so.
+REFERENCES = ("supervised", "random", "pixels")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run as it lies on disk.
+
+    ``record`` is run.json, ``summary`` the row of summary.json; ``evaluation`` and ``spectrum`` are ``None`` until
+    measured. ``reference`` marks a reference line (supervised, random, pixels).
+    """
+
+    directory: RunDirectory
+    record: dict[str, Any]
+    config: Config
+    summary: dict[str, Any]
+    evaluation: dict[str, Any] | None
+    spectrum: dict[str, Any] | None
+    reference: bool
+
+    @property
+    def name(self) -> str:
+        """The run directory's name."""
+        return self.directory.path.name
+
+    @property
+    def status(self) -> str:
+        """running, finished or failed."""
+        return str(self.record["status"])
+
+    @property
+    def finished(self) -> bool:
+        """Whether pretraining is complete."""
+        return self.status == "finished"
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Hash of the images and labels it was trained on; ``None`` if it stopped before they were loaded."""
+        value = self.record.get("dataset", {}).get("fingerprint")
+        return None if value is None else str(value)
+
+    @property
+    def probe(self) -> dict[str, Any] | None:
+        """Its probe at the last snapshot; ``None`` for a run that is not finished, whatever was measured of it."""
+        probe: dict[str, Any] | None = self.summary["probe"]
+        return probe if self.finished else None
+
+    def losses(self) -> list[tuple[int, float]]:
+        """(samples seen, loss), as logged."""
+        rows = [row for row in self.directory.metrics() if row.get("name") == "loss"]
+        return [(row["samples_seen"], row["value"]) for row in rows if math.isfinite(row["value"])]
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something that is not in the tables, and why."""
+
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Collection:
+    """All that was found: runs, the cells a comparison skipped, and what could not be read."""
+
+    runs: tuple[Run, ...]
+    skipped: tuple[Notice, ...]
+    left_out: tuple[Notice, ...]
+
+
+def collect(directories: Sequence[Path]) -> Collection:
+    """Read comparison directories, folders of runs and single runs, in the order given, each run once.
+
+    Raises: UserError if a directory is not there, or none of them holds a finished run.
+    """
+    runs: dict[Path, Run] = {}
+    skipped: dict[Notice, None] = {}
+    left_out: dict[Notice, None] = {}
+    for directory in directories:
+        if not directory.is_dir():
+            raise UserError(
+                f"nothing to report: {directory} is no directory; give the --out of ssl-bench compare or pretrain"
+            )
+        for path, reference, notices in _find(directory):
+            skipped.update(dict.fromkeys(notices))
+            if path is None or path.resolve() in runs:
+                continue
+            try:
+                runs[path.resolve()] = _read(path, reference)
+            except UserError as error:
+                left_out[Notice(path.name, str(error))] = None
+            except (KeyError, TypeError, IndexError) as error:
+                left_out[Notice(path.name, f"its records are not of this version's form ({error!r})")] = None
+    if not any(run.finished for run in runs.values()):
+        places = ", ".join(map(str, directories)) or "an empty list of directories"
+        raise UserError(f"nothing to report: no finished run in {places}")
+    return Collection(tuple(runs.values()), tuple(skipped), tuple(left_out))
+
+
+def _find(folder: Path) -> Iterator[tuple[Path | None, bool | None, list[Notice]]]:
+    """Run directories at any depth with whether they are reference lines (``None``: not said), and skipped cells."""
+    if (folder / "run.json").exists():
+        yield folder, None, []
+        return
+    summary = read_json(folder / "summary.json") if (folder / "summary.json").exists() else {}
+    if isinstance(summary.get("runs"), list):
+        for key in ("runs", "baselines"):
+            for row in summary.get(key) or []:
+                yield folder / "runs" / row["directory"], key == "baselines", []
+        yield None, None, [_skipped(cell) for cell in summary.get("skipped") or []]
+        return
+    for inner in sorted(item for item in folder.iterdir() if item.is_dir() and not item.name.startswith(".")):
+        yield from _find(inner)
+
+
+def _skipped(cell: dict[str, Any]) -> Notice:
+    return Notice(f"{cell['objective']} on {cell['backbone']}", cell["reason"])
+
+
+def _read(path: Path, reference: bool | None) -> Run:
+    directory = RunDirectory(path)
+    config = directory.config()
+    return Run(
+        directory=directory,
+        record=directory.record(),
+        config=config,
+        summary=summarise_run(directory),
+        evaluation=_optional(directory.evaluation_file),
+        spectrum=_optional(directory.spectrum_file),
+        reference=config.objective.name in REFERENCES if reference is None else reference,
+    )
+
+
+def _optional(file: Path) -> dict[str, Any] | None:
+    return read_json(file) if file.exists() else None
+
+
+def flat_settings(run: Run) -> dict[str, str]:
+    """Every setting that decides a run's numbers, by dotted key, as JSON text; without seed, places and mirrors."""
+    nested = run.config.model_dump(mode="json", exclude={"seed", "wandb"})
+    if run.evaluation is not None and isinstance(run.evaluation.get("settings"), dict):
+        # How it was probed may have been overridden after training; what was done counts.
+        nested["evaluation"] = dict(run.evaluation["settings"])
+    for section, keys in (
+        ("dataset", ("root", "download")),
+        ("training", ("log_every", "checkpoint_seconds", "accelerator")),
+        ("evaluation", ("snapshot",)),
+        ("analysis", ("snapshot",)),
+    ):
+        for key in keys:
+            nested[section].pop(key, None)
+    return dict(_flatten(nested, ""))
+
+
+def _flatten(nested: dict[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
+    for key, value in nested.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", json.dumps(value)

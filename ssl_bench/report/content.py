@@ -1,0 +1,171 @@
+"""What a report says, before any markup: the page and the Markdown are two ways of writing this."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ssl_bench.report.cautions import cautions
+from ssl_bench.report.collect import Collection, Notice, Run
+from ssl_bench.report.groups import Block, Group, make_blocks
+from ssl_bench.report.headline import headline
+from ssl_bench.report.numbers import count
+from ssl_bench.report.protocols import BANDS, describe
+from ssl_bench.report.tables import Table, all_band_tables, probe_table, runs_table
+
+SHOWN = 160
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A name and what it is."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one configuration is run again: its settings and one command a run."""
+
+    label: str
+    settings: str
+    commands: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """All that is said of one dataset."""
+
+    block: Block
+    headline: tuple[str, ...]
+    cautions: tuple[str, ...]
+    probes: Table
+    bands: tuple[Table, ...]
+    facts: tuple[Fact, ...]
+
+
+@dataclass(frozen=True)
+class Content:
+    """The whole report; ``runs`` are those shown, in the order found."""
+
+    title: str
+    sections: tuple[Section, ...]
+    lost: tuple[Notice, ...]
+    skipped: tuple[Notice, ...]
+    protocols: tuple[Fact, ...]
+    bands: tuple[str, ...]
+    backbones: tuple[Fact, ...]
+    versions: tuple[Fact, ...]
+    runs_table: Table
+    recipes: tuple[Recipe, ...]
+    runs: tuple[Run, ...]
+
+
+def make_content(collection: Collection, folder: Path) -> Content:
+    """Put a report together.
+
+    Args:
+        collection: What was found.
+        folder: Where the report will lie; runs below it are named relative to it.
+    """
+    blocks, duplicates = make_blocks(collection.runs)
+    groups = [group for block in blocks for group in block.groups]
+    shown = tuple(run for group in groups for run in group.runs)
+    return Content(
+        title="Comparison on " + ", ".join(block.dataset for block in blocks),
+        sections=tuple(_section(block) for block in blocks),
+        lost=(*_lost(shown), *collection.left_out, *duplicates),
+        skipped=collection.skipped,
+        protocols=tuple(_protocols(shown)),
+        bands=BANDS,
+        backbones=tuple(_backbones(shown)),
+        versions=tuple(_versions(shown)),
+        runs_table=runs_table(shown),
+        recipes=tuple(_recipe(group, folder) for group in groups),
+        runs=shown,
+    )
+
+
+def _section(block: Block) -> Section:
+    facts = tuple(Fact(key.replace("_", " "), _text(value)) for key, value in block.facts.items())
+    bands = tuple(all_band_tables(block))
+    return Section(block, tuple(headline(block)), tuple(cautions(block)), probe_table(block), bands, facts)
+
+
+def _lost(runs: Sequence[Run]) -> list[Notice]:
+    """Runs that are in no mean, and why."""
+    lost = []
+    for run in runs:
+        if not run.finished:
+            seen = f"{run.status} after {count(run.summary['samples_seen'])} samples"
+            lost.append(Notice(run.name, f"{seen}: {run.summary['error']}" if run.summary["error"] else seen))
+        elif run.probe is None:
+            lost.append(Notice(run.name, "finished, not probed: run ssl-bench evaluate on it"))
+        elif run.spectrum is None:
+            lost.append(Notice(run.name, "finished and probed, without spectra: run ssl-bench analyze on it"))
+    return lost
+
+
+def _protocols(runs: Sequence[Run]) -> list[Fact]:
+    found: dict[str, list[str]] = {}
+    for run in runs:
+        if run.finished and run.evaluation is not None:
+            settings = run.evaluation.get("settings", {})
+            for key, knn in (("protocol", False), ("knn_protocol", True)):
+                own = {name: value for name, value in settings.items() if name.startswith("knn_") == knn}
+                given = ", ".join(f"{name} {_text(value)}" for name, value in own.items() if name != "snapshot")
+                if run.evaluation.get(key):
+                    found.setdefault(str(run.evaluation[key]), []).append(given)
+    return [
+        Fact(name, f"{describe(name)} Settings: {'; or '.join(dict.fromkeys(given))}.") for name, given in found.items()
+    ]
+
+
+def _backbones(runs: Sequence[Run]) -> list[Fact]:
+    found: dict[Fact, None] = {}
+    for run in runs:
+        info: dict[str, Any] | None = run.record.get("backbone")
+        if info is None:
+            continue
+        weights = run.record.get("weights", {}).get("backbone")
+        words = [f"{info['embedding']} embedding of {info['dim']} dimensions", f"{info['image_size']} px input"]
+        words += [f"{count(weights)} weights"] if weights else []
+        words += [f"{key.replace('_', ' ')}: {_text(value)}" for key, value in (info.get("adaptation") or {}).items()]
+        found[Fact(info["name"], "; ".join(words))] = None
+    return list(found)
+
+
+def _versions(runs: Sequence[Run]) -> list[Fact]:
+    found: dict[str, int] = {}
+    for run in runs:
+        text = ", ".join(f"{name} {version}" for name, version in run.record.get("versions", {}).items() if version)
+        found[text] = found.get(text, 0) + 1
+    return [Fact(f"{number} {'run' if number == 1 else 'runs'}", text) for text, number in found.items() if text]
+
+
+def _recipe(group: Group, folder: Path) -> Recipe:
+    settings = yaml.safe_dump(group.config.model_dump(mode="json"), sort_keys=False)
+    commands = [
+        f"ssl-bench pretrain {shlex.quote(_place(run, folder) + '/config.yaml')} --out NEW" for run in group.runs
+    ]
+    return Recipe(group.label, settings, tuple(commands))
+
+
+def _place(run: Run, folder: Path) -> str:
+    """Where a run lies: seen from the report if below it, else as it was given."""
+    path, base = run.directory.path.resolve(), folder.resolve()
+    return os.path.relpath(path, base) if path.is_relative_to(base) else str(run.directory.path)
+
+
+def _text(value: Any) -> str:
+    """A value from a record in one short line."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= SHOWN else text[:SHOWN] + "…"

@@ -1,0 +1,53 @@
+"""A mean over seeds and how sure it is."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scipy.stats import t as student
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Accuracies in 0..1 of several seeds, summed up.
+
+    ``sd`` is the sample deviation, ``None`` for one value. ``interval`` is a 95 % interval: of the mean over seeds
+    (Student's t) from two seeds on; for one seed what was given for it, if anything was.
+    """
+
+    values: tuple[float, ...]
+    mean: float
+    sd: float | None
+    interval: tuple[float, float] | None
+
+    @property
+    def n(self) -> int:
+        """How many seeds."""
+        return len(self.values)
+
+
+def spread(values: Sequence[float], single: tuple[float, float] | None = None) -> Spread:
+    """Mean, deviation and 95 % interval of at least one accuracy in 0..1; ``single`` is the interval for just one."""
+    mean = statistics.fmean(values)
+    if len(values) == 1:
+        return Spread(tuple(values), mean, None, single)
+    sd = statistics.stdev(values)
+    half = float(student.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * sd / math.sqrt(len(values))
+    return Spread(tuple(values), mean, sd, (max(mean - half, 0.0), min(mean + half, 1.0)))
+
+
+def told_apart(one: Spread, other: Spread) -> bool:
+    """Whether two means differ by more than their spread over seeds: both from several seeds, intervals disjoint."""
+    if one.n < 2 or other.n < 2 or one.interval is None or other.interval is None:
+        return False
+    return not overlap(one.interval, other.interval)
+
+
+def overlap(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    """Whether two intervals share a point."""
+    return one[0] <= other[1] and other[0] <= one[1]

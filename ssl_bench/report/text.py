@@ -1,0 +1,103 @@
+"""The report as Markdown, and its runs as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ssl_bench.report.bands import BASES, HALF_TIMES
+from ssl_bench.report.collect import Notice, Run
+from ssl_bench.report.content import Content, Fact
+from ssl_bench.report.tables import Table
+
+SUMMARY_COLUMNS = (
+    "id", "directory", "objective", "noise", "views_noise", "backbone", "embedding",
+    "dataset", "seed", "epochs", "samples_seen", "seconds", "status",
+)  # fmt: skip
+PROBE_COLUMNS = ("linear_top1", "linear_low", "linear_high", "knn_top1", "selected_lr", "protocol")
+ORDER_COLUMNS = tuple(f"order_{basis}_{key}" for basis in BASES for key in HALF_TIMES.values())
+COLUMNS = (*SUMMARY_COLUMNS, *PROBE_COLUMNS, *ORDER_COLUMNS, "reference", "error")
+SPECIAL = re.compile(r"([\\`*|\[\]])")
+
+
+def render_csv(runs: Sequence[Run]) -> str:
+    """One line a run, failed ones included; what a run does not have is empty. Accuracies are shares in 0..1."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_csv_row(run) for run in runs)
+    return buffer.getvalue()
+
+
+def render_markdown(content: Content, page: str) -> str:
+    """Headline, tables and lists; ``page`` is the name of the file that holds the figures."""
+    parts = [f"# {_escape(content.title)}"]
+    for section in content.sections:
+        parts.append(f"## {_escape(section.block.dataset)}")
+        parts.append(" ".join(_escape(sentence) for sentence in section.headline))
+        if section.cautions:
+            parts.append("Read with care:\n\n" + "\n".join(f"- {_escape(sentence)}" for sentence in section.cautions))
+        parts += [_table(table) for table in (section.probes, *section.bands)]
+        parts.append(_facts("Dataset", section.facts))
+    parts.append(_notices("Runs in no mean", content.lost))
+    parts.append(_notices("Skipped", content.skipped))
+    parts.append(_facts("Protocols", content.protocols))
+    parts.append("\n\n".join(["## Bands", *map(_escape, content.bands)]))
+    parts.append(_facts("Backbones", content.backbones))
+    parts.append(_facts("Versions", content.versions))
+    parts += ["## Runs", _table(content.runs_table)]
+    parts += [
+        "## To repeat",
+        "```sh\n" + "\n".join(line for recipe in content.recipes for line in recipe.commands) + "\n```",
+    ]
+    parts.append(f"Figures, example reconstructions and the configurations are in {_escape(page)}.")
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _csv_row(run: Run) -> dict[str, Any]:
+    row: dict[str, Any] = {key: run.summary[key] for key in SUMMARY_COLUMNS}
+    row |= {"reference": int(run.reference), "error": run.summary["error"]}
+    if run.probe is not None:
+        low, high = run.probe["linear_interval"]
+        row |= {key: run.probe[key] for key in PROBE_COLUMNS if key in run.probe} | {
+            "linear_low": low,
+            "linear_high": high,
+        }
+    if run.finished and run.spectrum is not None:
+        for basis in BASES:
+            row |= {f"order_{basis}_{key}": run.spectrum["order"][basis][key] for key in HALF_TIMES.values()}
+    return row
+
+
+def _table(table: Table) -> str:
+    lines = ["| " + " | ".join(_cell(cell.text, cell.note) for cell in table.columns) + " |"]
+    lines.append("|" + " --- |" + " ---: |" * (len(table.columns) - 1))
+    for row in table.rows:
+        lines.append("| " + " | ".join(_cell(cell.text, cell.note) for cell in row.cells) + " |")
+    return _escape(table.caption) + "\n\n" + "\n".join(lines)
+
+
+def _cell(text: str, note: str) -> str:
+    return _escape(f"{text} ({note})" if note else text)
+
+
+def _notices(title: str, notices: Sequence[Notice]) -> str:
+    return _list(title, ((notice.what, notice.reason) for notice in notices))
+
+
+def _facts(title: str, facts: Sequence[Fact]) -> str:
+    return _list(title, ((fact.name, fact.value) for fact in facts))
+
+
+def _list(title: str, items: Iterator[tuple[str, str]]) -> str:
+    lines = [f"- {_escape(name)}: {_escape(value)}" for name, value in items]
+    return f"## {title}\n\n" + "\n".join(lines) if lines else ""
+
+
+def _escape(text: str) -> str:
+    """Text that Markdown takes as text: no markup of its own, no HTML, on one line."""
+    plain = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return SPECIAL.sub(r"\\\1", plain)

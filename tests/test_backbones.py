@@ -1,0 +1,111 @@
+import pytest
+import torch
+
+from ssl_bench.backbones import BACKBONES, make_backbone
+from ssl_bench.backbones.base import Features
+from ssl_bench.backbones.decoders import make_decoder
+from ssl_bench.backbones.vit import small_image_patch
+from ssl_bench.config import BackboneConfig
+from ssl_bench.errors import UserError
+
+CASES = [(name, size, channels) for name in ("resnet_micro", "vit_micro") for size, channels in ((8, 1), (28, 1), (32, 3), (48, 2))]
+
+
+def build(name, size=32, channels=3, **settings):
+    torch.manual_seed(0)
+    return make_backbone(BackboneConfig(name=name, **settings), size, channels).eval()
+
+
+@pytest.mark.parametrize(("name", "size", "channels"), [*CASES, ("pixels", 8, 1), ("resnet18", 32, 3), ("vit_tiny", 32, 3)])
+def test_contract_every_backbone(name, size, channels):
+    backbone = build(name, size, channels)
+    info = backbone.info
+    features = backbone(torch.randn(2, channels, size, size))
+    assert isinstance(features, Features)
+    assert features.embedding.shape == (2, info.dim)
+    if info.spatial == "map":
+        assert features.spatial.shape == (2, info.width, *info.grid)
+    else:
+        assert features.spatial.shape == (2, info.grid[0] * info.grid[1], info.width)
+
+
+@pytest.mark.parametrize("kind", ["latent", "mean", "cls"])
+def test_the_embedding_is_the_one_asked_for(kind):
+    backbone = build("vit_micro", embedding=kind, latent_dim=17)
+    images = torch.randn(3, 3, 32, 32)
+    features = backbone(images)
+    tokens = backbone.encode_tokens(images)
+    expected = {
+        "latent": lambda: backbone.pooling.project(tokens[:, 1:].flatten(1)),
+        "mean": lambda: tokens[:, 1:].mean(1),
+        "cls": lambda: tokens[:, 0],
+    }[kind]()
+    assert torch.allclose(features.embedding, expected, atol=1e-6)
+    assert backbone.info.dim == (17 if kind == "latent" else 96)
+
+
+def test_cnn_embeddings():
+    assert build("resnet_micro").info.embedding == "latent"
+    mean = build("resnet_micro", embedding="mean")
+    features = mean(torch.randn(2, 3, 32, 32))
+    assert torch.allclose(features.embedding, features.spatial.mean((2, 3)), atol=1e-6)
+    with pytest.raises(UserError, match="no class token"):
+        build("resnet_micro", embedding="cls")
+
+
+def test_kept_tokens_are_encoded_as_if_the_others_were_not_there():
+    """Keeping all patches in another order permutes the tokens; changing a dropped patch changes nothing."""
+    backbone = build("vit_micro")
+    images = torch.randn(1, 3, 32, 32)
+    order = torch.randperm(64, generator=torch.Generator().manual_seed(0))[None]
+    shuffled = backbone.encode_tokens(images, order)
+    assert torch.allclose(shuffled[:, 1:], backbone.encode_tokens(images)[:, 1:][:, order[0]], atol=1e-5)
+    other = images.clone()
+    other[..., :4, :4] = 9.0  # patch 0
+    keep = torch.arange(1, 20)[None]
+    assert torch.equal(backbone.encode_tokens(images, keep), backbone.encode_tokens(other, keep))
+    assert not torch.equal(backbone.encode_tokens(images), backbone.encode_tokens(other))
+
+
+def test_small_image_rules():
+    small, large = build("resnet18", 32), build("resnet18", 96)
+    assert (small.body.conv1.kernel_size, small.body.conv1.stride) == ((3, 3), (1, 1))
+    assert isinstance(small.body.maxpool, torch.nn.Identity)
+    assert small.info.adaptation["stem"] == "3x3 convolution, stride 1"
+    assert (large.body.conv1.kernel_size, large.info.adaptation) == ((7, 7), {"stem": "as published"})
+    assert small.info.grid == (4, 4)
+    assert [small_image_patch(size) for size in (8, 28, 32, 64, 96)] == [2, 4, 4, 8, 12]
+    assert build("vit_tiny", 32).info.patch_size == 4
+    assert build("vit_micro", 32, patch_size=8).info.grid == (4, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("resnet_mikro", {}, "did you mean 'resnet_micro'"),
+        ("resnet19", {}, "did you mean 'resnet18'|did you mean 'resnet10'|did you mean 'resnet"),
+        ("vit_micro", {"patch_size": 5}, "does not divide the image size 32"),
+        ("resnet_micro", {"patch_size": 4}, "is for ViTs"),
+        ("swin_tiny_patch4_window7_224", {}, "swin_tiny"),
+    ],
+)
+def test_impossible_backbones(name, settings, message):
+    with pytest.raises(UserError, match=message):
+        build(name, **settings)
+
+
+@pytest.mark.parametrize("kind", ["convolution", "transformer"])
+@pytest.mark.parametrize("source", ["embedding", "spatial"])
+@pytest.mark.parametrize(("name", "size", "channels"), CASES)
+def test_every_decoder_fits_every_backbone(kind, source, name, size, channels):
+    backbone = build(name, size, channels)
+    decoder = make_decoder(kind, source, backbone.info, width=32, depth=1)
+    features = backbone(torch.randn(2, channels, size, size))
+    assert decoder(features).shape == (2, channels, size, size)
+    if source == "embedding":
+        cut = Features(features.embedding, torch.full_like(features.spatial, torch.nan))
+        assert torch.isfinite(decoder(cut)).all(), "nothing may bypass the embedding"
+
+
+def test_the_list_names_what_can_be_built():
+    assert {"resnet_micro", "vit_micro", "pixels", "resnet18"} <= set(BACKBONES)

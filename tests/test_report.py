@@ -1,0 +1,449 @@
+"""Reports say what lies on disk, failures too; they escape it, load nothing, and are whole or not there."""
+
+import csv
+import json
+import re
+import statistics
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+from scipy.stats import ttest_1samp
+
+from ssl_bench.config import Config, identity, to_yaml
+from ssl_bench.errors import UserError
+from ssl_bench.files import write_json
+from ssl_bench.matrix import BASELINES
+from ssl_bench.report import write_report
+from ssl_bench.report.bands import band_row, mean_curves
+from ssl_bench.report.collect import REFERENCES, collect
+from ssl_bench.report.figures import Span, column_edges
+from ssl_bench.report.groups import make_blocks
+from ssl_bench.report.headline import headline
+from ssl_bench.report.numbers import half_time
+from ssl_bench.report.spread import spread, told_apart
+from ssl_bench.report.tables import probe_table
+from ssl_bench.runs.directory import RunDirectory
+from ssl_bench.runs.summary import summarise_run
+
+SAMPLES = [0, 256, 512, 1024, 2048, 4096]
+BANDS = 3
+
+
+def make_config(objective="autoencoder", seed=0, dataset="digits", **sections):
+    return Config.model_validate(
+        {
+            "objective": {"name": objective},
+            "seed": seed,
+            "dataset": {"name": dataset},
+            "backbone": {"name": "resnet_micro", "embedding": "latent"},
+            **sections,
+        }
+    )
+
+
+def make_run(
+    folder, config, top1=0.9, status="finished", error=None, half_times=(300.0, 700.0, None), fingerprint="f00d"
+):
+    """A run directory as pretrain, evaluate and analyze leave it."""
+    path = folder / f"{config.objective.name}_seed{config.seed}_{identity(config)}"
+    path.mkdir(parents=True)
+    (path / "config.yaml").write_text(to_yaml(config))
+    trains = config.objective.name not in ("random", "pixels")
+    seen = SAMPLES if trains else [0]
+    record = {
+        "schema": 1,
+        "id": identity(config),
+        "status": status,
+        "created": "2026-01-02T03:04:05+00:00",
+        "versions": {"python": "3.11.7", "torch": "2.6.0"},
+        "git": "abc123",
+        "hardware": {"processor": "a processor", "cores": 2, "threads": 1, "gpu": None},
+        "error": error,
+        "backbone": {
+            "name": "resnet_micro",
+            "embedding": "latent",
+            "dim": 64,
+            "image_size": 8,
+            "adaptation": {"stem": "3x3"},
+        },
+        "dataset": {"name": config.dataset.name, "fingerprint": fingerprint, "train_samples": 1280, "chance": 0.1},
+        "weights": {"backbone": 1000},
+        "precision": "32-true",
+        "device": "cpu",
+        "progress": {"step": seen[-1] // 256, "samples_seen": seen[-1]},
+        "timings": {"train_seconds": 12.5},
+    }
+    write_json(path / "run.json", record)
+    rows = [{"step": s // 256, "samples_seen": s, "name": "loss", "value": 1 / s} for s in seen[1:]]
+    (path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"step": 9, "na')
+    if status == "finished":
+        make_evaluation(path, config, top1)
+        make_spectrum(path, config, seen, half_times)
+    return path
+
+
+def make_evaluation(path, config, top1):
+    entry = {
+        "step": 16,
+        "samples_seen": 4096,
+        "linear_top1": top1,
+        "linear_interval": [top1 - 0.02, top1 + 0.02],
+        "held_out_top1": top1,
+        "selected_lr": 0.03,
+        "knn_top1": top1 - 0.05,
+        "train_samples": 1152,
+        "held_out_samples": 128,
+        "test_samples": 360,
+    }
+    common = {"schema": 1, "protocol": "linear/1", "knn_protocol": "knn/1", "chance": 0.1}
+    settings = config.evaluation.model_dump(mode="json")
+    write_json(path / "evaluation.json", {**common, "settings": settings, "snapshots": [entry]})
+
+
+def make_spectrum(path, config, seen, half_times):
+    decodes = config.objective.name == "autoencoder"
+    rng = np.random.default_rng(config.seed)
+    rows = []
+    for samples in seen:
+        learned = [samples / (samples + 300 * 3.0**band) + 0.01 * rng.random() for band in range(BANDS)]
+        values = {"decodability": learned, "relative_error": [1 - value for value in learned] if decodes else None}
+        rows.append({"step": samples // 256, "samples_seen": samples, "pca": values, "radial": values})
+    bands = []
+    for index in range(BANDS):
+        last = {key: None if values is None else values[index] for key, values in rows[-1]["pca"].items()}
+        times = {"half_time": half_times[index] if decodes else None, "decodability_half_time": half_times[index]}
+        edges = {"index": index, "low": index, "high": index, "variance_fraction": 0.5**index}
+        bands.append({**edges, **last, **times})
+    order = {"half_time": 1.0 if decodes else None, "decodability_half_time": 0.5}
+    content = {"pca": bands, "radial": bands, "order": {"pca": order, "radial": order}, "snapshots": rows}
+    write_json(path / "spectrum.json", content)
+    images = {"images": rng.random((8, 3, 8, 8), dtype=np.float32)}
+    save_file(images | ({"reconstructions": images["images"]} if decodes else {}), path / "spectrum.safetensors")
+
+
+def make_comparison(folder, top1s, baselines=None, skipped=()):
+    """A comparison: ``top1s`` maps an objective to the accuracies of its seeds."""
+
+    def runs(wanted):
+        return [
+            make_run(folder / "runs", make_config(name, seed), top1)
+            for name, values in wanted.items()
+            for seed, top1 in enumerate(values)
+        ]
+
+    main, references = runs(top1s), runs(baselines or {})
+
+    def rows(paths):
+        return [summarise_run(RunDirectory(path)) for path in paths]
+
+    summary = {"schema": 1, "chance": 0.1, "runs": rows(main), "baselines": rows(references), "skipped": list(skipped)}
+    write_json(folder / "summary.json", summary)
+    return folder
+
+
+@pytest.fixture
+def comparison(tmp_path):
+    skipped = [{"objective": "mae", "backbone": "resnet_micro", "reason": "it cannot drop tokens"}]
+    top1s = {"autoencoder": [0.80, 0.84], "simclr": [0.90, 0.91]}
+    folder = make_comparison(tmp_path / "cmp", top1s, {"supervised": [0.95, 0.96], "random": [0.5, 0.6]}, skipped)
+    failed = make_run(folder / "runs", make_config("simclr", 2), status="failed", error="the loss became nan by step 7")
+    summary = json.loads((folder / "summary.json").read_text())
+    summary["runs"].append(summarise_run(RunDirectory(failed)))
+    write_json(folder / "summary.json", summary)
+    return folder
+
+
+def report(tmp_path, *directories):
+    """HTML, Markdown and the rows of the CSV of a report."""
+    file = write_report(directories, tmp_path / "out" / "report.html")
+    with file.with_suffix(".csv").open(newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    return file.read_text(), file.with_suffix(".md").read_text(), rows
+
+
+def blocks_of(*directories):
+    return make_blocks(collect(directories).runs)[0]
+
+
+def headline_of(tmp_path, top1s, baselines=None):
+    (block,) = blocks_of(make_comparison(tmp_path / "cmp", top1s, baselines))
+    return " ".join(headline(block))
+
+
+class Page(HTMLParser):
+    """What a page holds: attributes of all elements, and its visible text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.text = [], ""
+        self.feed(text)
+        self.text = self.text.replace("\N{NO-BREAK SPACE}", " ")
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_probe_table_holds_means_and_deviations_over_seeds(comparison):
+    (block,) = blocks_of(comparison)
+    rows = {row.cells[0].text: [cell.text for cell in row.cells] for row in probe_table(block).rows}
+    values = [0.80, 0.84]
+    expected = f"{100 * statistics.mean(values):.1f} ± {100 * statistics.stdev(values):.1f}"
+    assert rows["autoencoder"][1:5] == [expected, "2", "80.0 to 84.0", "77.0 ± 2.8"]
+    assert rows["autoencoder"][7:10] == ["3.2", "4,096", "12.5"]
+    # The failed third seed is in no number, but in the status.
+    assert rows["simclr"][1:3] == ["90.5 ± 0.7", "2"]
+    assert rows["simclr"][-1] == "2 finished, 1 failed"
+    # Best first, then reference lines.
+    assert list(rows) == ["simclr", "autoencoder", "supervised", "random"]
+    assert [row.reference for row in probe_table(block).rows] == [False, False, True, True]
+
+
+def test_markdown_and_page_hold_the_same_cells(comparison, tmp_path):
+    html, markdown, _ = report(tmp_path, comparison)
+    for text in ("90.5 ± 0.7", "82.0 ± 2.8", "95.5 ± 0.7", "2 finished, 1 failed"):
+        assert text in Page(html).text
+        assert text in markdown
+    assert "Chance (the commonest class) is 10.0 %" in Page(html).text
+
+
+def test_one_seed_shows_its_bootstrap_interval_and_says_so(tmp_path):
+    (block,) = blocks_of(make_comparison(tmp_path / "cmp", {"simclr": [0.9]}))
+    cell = probe_table(block).rows[0].cells[1]
+    assert (cell.text, cell.note) == ("90.0", "[88.0, 92.0] bootstrap")
+
+
+def test_interval_of_the_mean_is_students():
+    values = [0.5, 0.52, 0.57]
+    interval = ttest_1samp(values, 0).confidence_interval(0.95)
+    assert spread(values).interval == pytest.approx((interval.low, interval.high))
+    assert spread([0.97, 1.0]).interval[1] == 1
+
+
+def test_told_apart_needs_seeds_and_disjoint_intervals():
+    low, high = spread([0.50, 0.51, 0.50]), spread([0.90, 0.91, 0.90])
+    assert told_apart(low, high)
+    assert not told_apart(spread([0.2, 0.8]), high)
+    assert not told_apart(spread([0.1], (0.09, 0.11)), high)
+
+
+def test_headline_with_three_seeds(tmp_path):
+    words = headline_of(tmp_path, {"autoencoder": [0.5, 0.51, 0.5], "simclr": [0.9, 0.91, 0.92]})
+    assert "simclr has the highest mean linear probe: 91.0 % (sd 1.0 over n = 3 seeds" in words
+    assert "chance is 10.0 %" in words
+    assert "is told apart from the next, autoencoder (50.3 %)" in words
+
+
+def test_headline_says_that_intervals_overlap(tmp_path):
+    words = headline_of(
+        tmp_path, {"autoencoder": [0.88, 0.92, 0.9], "simclr": [0.9, 0.91, 0.92], "mae": [0.7, 0.95, 0.9]}
+    )
+    assert "not told apart from the next, autoencoder" in words
+    assert "95 % intervals over seeds overlap" in words
+    assert "Nor is it told apart from mae" in words
+
+
+def test_headline_with_one_seed_tells_nothing_apart(tmp_path):
+    words = headline_of(tmp_path, {"autoencoder": [0.3], "simclr": [0.9]}, {"pixels": [0.95]})
+    assert "90.0 % (n = 1 seed; 95 % bootstrap interval over test images 88.0 to 92.0)" in words
+    assert "not told apart from the next, autoencoder" in words
+    assert "do not overlap" in words
+    assert "Without any training, pixels does at least as well" in words
+
+
+def test_headline_names_ties(tmp_path):
+    words = headline_of(tmp_path, {"autoencoder": [0.9, 0.8], "simclr": [0.8, 0.9]})
+    assert "autoencoder and simclr share the highest mean linear probe: 85.0 %" in words
+    assert "not told apart" in words
+
+
+def test_failed_skipped_and_unfinished_are_listed(comparison, tmp_path):
+    other = tmp_path / "more"
+    make_run(other, make_config("mae", 5), status="running")
+    html, markdown, rows = report(tmp_path, comparison, other)
+    for text in (
+        "the loss became nan by step 7",
+        "it cannot drop tokens",
+        "mae on resnet_micro",
+        "running after 4,096",
+    ):
+        assert text in Page(html).text
+        assert text in markdown
+    assert sorted({row["status"] for row in rows}) == ["failed", "finished", "running"]
+    assert "Runs in no mean: 1 failed, 1 running" in markdown
+
+
+def test_a_damaged_run_is_listed_and_the_others_are_shown(comparison, tmp_path):
+    broken = next((comparison / "runs").glob("autoencoder_seed1*"))
+    (broken / "evaluation.json").write_text("{")
+    html, _, rows = report(tmp_path, comparison)
+    assert broken.name in Page(html).text
+    assert "cannot be read" in Page(html).text
+    assert broken.name not in {row["directory"] for row in rows}
+
+
+def test_the_same_seed_twice_is_not_two_seeds(comparison, tmp_path):
+    copy = make_run(tmp_path / "copy", make_config("autoencoder", 0), top1=0.1)
+    blocks, notices = make_blocks(collect([comparison, copy]).runs)
+    assert {group.label: group.linear.n for group in blocks[0].main} == {"autoencoder": 2, "simclr": 2}
+    assert [notice.what for notice in notices] == [copy.name]
+
+
+def test_runs_that_differ_in_a_setting_are_two_rows_that_say_which(tmp_path):
+    for epochs in (5, 10):
+        make_run(tmp_path / "runs", make_config(training={"epochs": epochs}))
+    (block,) = blocks_of(tmp_path / "runs")
+    assert {group.label for group in block.main} == {
+        "autoencoder, training.epochs=5",
+        "autoencoder, training.epochs=10",
+    }
+
+
+def test_other_images_under_one_name_are_another_dataset(tmp_path):
+    make_run(tmp_path / "a", make_config("autoencoder"), fingerprint="aaaa")
+    make_run(tmp_path / "b", make_config("simclr"), fingerprint="bbbb")
+    assert [("aaaa" in block.dataset, len(block.main)) for block in blocks_of(tmp_path)] == [(True, 1), (False, 1)]
+
+
+def test_unequal_effort_is_pointed_out(comparison, tmp_path):
+    assert "not run with the same seeds" not in report(tmp_path, comparison)[1]
+    extra = make_run(tmp_path / "extra", make_config("autoencoder", 7))
+    assert "not run with the same seeds" in report(tmp_path, comparison, extra)[1]
+
+
+def test_half_times_are_medians_where_never_is_latest(tmp_path):
+    for seed, times in enumerate([(100.0, None, None), (300.0, 900.0, None), (200.0, None, None)]):
+        make_run(tmp_path / "runs", make_config("autoencoder", seed), half_times=times)
+    (block,) = blocks_of(tmp_path / "runs")
+    row = band_row(block.main[0], block.main[0].measured, "pca", "relative_error")
+    assert [times.half_time for times in row.bands] == [200.0, float("inf"), float("inf")]
+    assert [times.reached for times in row.bands] == [3, 1, 0]
+    assert row.order == 1.0
+    html, markdown, _ = report(tmp_path, tmp_path / "runs")
+    assert "never (1 of 3 did)" in Page(html).text
+    assert "never (1 of 3 did)" in markdown
+
+
+def test_curves_are_means_over_seeds(comparison):
+    (block,) = blocks_of(comparison)
+    group = next(group for group in block.main if group.label == "autoencoder")
+    curves = mean_curves(group.measured, "radial", "relative_error")
+    raw = [json.loads(run.directory.spectrum_file.read_text()) for run in group.measured]
+    expected = np.mean([[row["radial"]["relative_error"] for row in one["snapshots"]] for one in raw], axis=0)
+    np.testing.assert_allclose(curves.values, expected)
+    assert list(curves.samples) == SAMPLES
+    simclr = next(group for group in block.main if group.label == "simclr")
+    assert mean_curves(simclr.measured, "radial", "relative_error") is None
+
+
+def test_heat_map_columns_are_around_their_snapshots():
+    edges = column_edges(SAMPLES, Span(256, 4096, zero=True))
+    assert len(edges) == len(SAMPLES) + 1
+    assert all(low < high for low, high in pairwise(edges))
+    assert all(low <= samples <= high for samples, (low, high) in zip(SAMPLES, pairwise(edges), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("samples", "text"), [(None, "\N{EN DASH}"), (0.0, "start"), (float("inf"), "never"), (153642.0, "154,000")]
+)
+def test_half_times_in_words(samples, text):
+    assert half_time(samples) == text
+
+
+def test_csv_has_a_line_a_run(comparison, tmp_path):
+    _, _, rows = report(tmp_path, comparison)
+    assert len(rows) == 9
+    row = next(row for row in rows if row["objective"] == "autoencoder" and row["seed"] == "1")
+    assert float(row["linear_top1"]) == 0.84
+    assert (float(row["linear_low"]), float(row["linear_high"])) == pytest.approx((0.82, 0.86))
+    assert (row["order_pca_half_time"], row["order_radial_decodability_half_time"]) == ("1.0", "0.5")
+    assert row["id"] == identity(make_config("autoencoder", 1))
+    failed = next(row for row in rows if row["status"] == "failed")
+    assert failed["linear_top1"] == failed["order_pca_half_time"] == ""
+
+
+def test_what_files_say_is_escaped(tmp_path):
+    evil = '<script>alert("1")</script>|*x*'
+    path = make_run(tmp_path / "runs", make_config(dataset=evil, noise='"><img src=x onerror=alert(1)>'))
+    RunDirectory(path).update(git="<b>bold</b>")
+    html, markdown, rows = report(tmp_path, tmp_path / "runs")
+    page = Page(html)
+    assert evil in page.text
+    tags = {tag for tag, _ in page.elements}
+    assert not tags & {"script", "b"}
+    assert not any("onerror" in attributes for _, attributes in page.elements)
+    assert "<script" not in markdown
+    assert "<img" not in markdown
+    assert "\\|\\*x\\*" in markdown
+    assert rows[0]["dataset"] == evil
+
+
+def test_page_loads_nothing_and_is_small(comparison, tmp_path):
+    html, _, _ = report(tmp_path, comparison)
+    page = Page(html)
+    loads = [value for _, attributes in page.elements for key in ("src", "href") if (value := attributes.get(key))]
+    assert loads
+    assert all(value.startswith(("data:image/png;base64,", "#")) for value in loads)
+    assert not re.search(r"url\((?!#)|@import|https?://", html)
+    assert len(html.encode()) < 5_000_000
+
+
+def test_figures_of_a_page_share_no_id_and_refer_to_their_own(comparison, tmp_path):
+    page = Page(report(tmp_path, comparison)[0])
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    text = " ".join(value or "" for _, attributes in page.elements for value in attributes.values())
+    references = re.findall(r"url\(#([^)]+)\)", text)
+    assert references
+    assert set(references) <= set(ids)
+    figures = [attributes for tag, attributes in page.elements if tag == "svg" and "viewbox" in attributes]
+    # Losses of 3 configurations, both bases of 3 by decodability, of 1 by error.
+    assert len(figures) == 3 + 2 * 3 + 2 * 1
+    assert all(attributes["role"] == "img" and attributes["aria-label"] for attributes in figures)
+
+
+def test_command_repeats_a_run_from_the_report_folder(comparison):
+    file = write_report([comparison], comparison / "report.html")
+    path = next((comparison / "runs").glob("simclr_seed0*"))
+    assert f"ssl-bench pretrain runs/{path.name}/config.yaml --out NEW" in file.read_text()
+
+
+def test_one_run_and_a_folder_of_folders_are_reported_too(comparison, tmp_path):
+    single = next((comparison / "runs").glob("simclr_seed0*"))
+    assert len(report(tmp_path, single)[2]) == 1
+    assert len(report(tmp_path, comparison.parent)[2]) == 9
+    assert len(report(tmp_path, comparison, single)[2]) == 9
+
+
+def test_reference_lines_are_those_of_compare():
+    assert REFERENCES == BASELINES
+
+
+def test_mistakes_are_the_users(comparison, tmp_path):
+    (tmp_path / "empty").mkdir()
+    running = make_run(tmp_path / "running", make_config(), status="running")
+    for directory, words in (
+        (tmp_path / "empty", "no finished run in"),
+        (running, "no finished run in"),
+        (tmp_path / "x", "x is no"),
+    ):
+        with pytest.raises(UserError, match=f"nothing to report: .*{words}"):
+            write_report([directory], tmp_path / "report.html")
+    with pytest.raises(UserError, match=r"ends in \.html"):
+        write_report([comparison], tmp_path / "report.md")
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot be written to"):
+        write_report([comparison], tmp_path / "file" / "report.html")
+
+
+def test_nothing_is_written_if_rendering_fails(comparison, tmp_path):
+    damaged = next((comparison / "runs").glob("autoencoder_seed0*")) / "spectrum.safetensors"
+    damaged.write_bytes(b"no tensors")
+    with pytest.raises(UserError, match=r"spectrum\.safetensors is damaged"):
+        write_report([comparison], tmp_path / "out" / "report.html")
+    assert not (tmp_path / "out").exists()

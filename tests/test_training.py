@@ -1,0 +1,238 @@
+import json
+import math
+
+import pytest
+import torch
+from conftest import make_config
+from safetensors.torch import load_file
+
+from ssl_bench.config import Config, load_config, validate
+from ssl_bench.data.load import load_dataset
+from ssl_bench.errors import UserError
+from ssl_bench.objectives.autoencoder import Autoencoder
+from ssl_bench.resolve import resolve
+from ssl_bench.runs.directory import RunDirectory
+from ssl_bench.seeds import derive_seed
+from ssl_bench.training import loop
+from ssl_bench.training.batches import BatchOrder
+from ssl_bench.training.loop import TrainingFailed
+from ssl_bench.training.pretraining import build_objective, pretrain
+from ssl_bench.training.schedule import learning_rate_factor, snapshot_steps
+
+OBJECTIVES = [
+    ["objective=autoencoder", "backbone=resnet_micro"],
+    ["objective=denoising", "backbone=vit_micro", "noise=mask(ratio=0.5, patch=2)"],
+    ["objective=mae", "backbone=vit_micro"],
+    ["objective=simclr", "backbone=resnet_micro", "views.noise=gaussian(sigma=0.3)"],
+    ["objective=supervised", "backbone=resnet_micro"],
+]
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing in the harness may catch it."""
+
+
+def weights(run: RunDirectory):
+    return {step: load_file(file) for step, file in run.snapshots().items()}
+
+
+def assert_same_weights(one, other):
+    assert list(one) == list(other)
+    for step in one:
+        assert all(torch.equal(one[step][name], other[step][name]) for name in one[step]), f"step {step} differs"
+
+
+def deterministic_metrics(run):
+    return [row for row in run.metrics() if row["name"] != "images_per_second"]
+
+
+@pytest.mark.parametrize("overrides", OBJECTIVES, ids=lambda words: words[0].removeprefix("objective="))
+@pytest.mark.parametrize("killed_at", [1, 5])
+def test_resumed_is_bit_equal_to_undisturbed(tmp_path, monkeypatch, overrides, killed_at):
+    config = make_config(*overrides, "training.checkpoint_seconds=0", "training.log_every=2", "training.optimizer=adamw")
+    whole = pretrain(config, tmp_path / "whole")
+    original = loop.Trainer._step
+
+    def dies(self, step):
+        if step == killed_at:
+            raise Killed
+        return original(self, step)
+
+    monkeypatch.setattr(loop.Trainer, "_step", dies)
+    with pytest.raises(Killed):
+        pretrain(config, tmp_path / "cut")
+    assert not RunDirectory(tmp_path / "cut").finished
+    monkeypatch.setattr(loop.Trainer, "_step", original)
+    resumed = pretrain(config, tmp_path / "cut")
+    assert_same_weights(weights(whole), weights(resumed))
+    assert deterministic_metrics(whole) == deterministic_metrics(resumed)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "lars"])
+def test_other_optimizers_resume_too(tmp_path, monkeypatch, optimizer):
+    test_resumed_is_bit_equal_to_undisturbed(tmp_path, monkeypatch, ["objective=autoencoder", f"training.optimizer={optimizer}"], 5)
+
+
+def test_the_run_directory_follows_the_contract(tmp_path):
+    run = pretrain(make_config(), tmp_path / "run")
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["status"] == "finished"
+    assert record["total_steps"] == 8
+    assert {"id", "versions", "git", "hardware", "backbone", "timings", "dataset"} <= set(record)
+    assert record["backbone"]["adaptation"]["stem"] == "3x3 convolution, stride 1"
+    steps = sorted(run.snapshots())
+    assert steps[0] == 0
+    assert steps[-1] == 8
+    for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines():
+        assert set(json.loads(line)) == {"step", "samples_seen", "epoch", "name", "value"}
+    again = resolve(run.config(), load_dataset(run.config().dataset))
+    assert again == run.config(), "running config.yaml again gives this run"
+
+
+def test_a_finished_run_is_left_alone(tmp_path):
+    run = pretrain(make_config(), tmp_path / "run")
+    before = {file: file.stat().st_mtime_ns for file in run.path.rglob("*") if file.is_file()}
+    pretrain(make_config(), tmp_path / "run")
+    assert before == {file: file.stat().st_mtime_ns for file in run.path.rglob("*") if file.is_file()}
+
+
+def test_a_directory_belongs_to_one_configuration(tmp_path):
+    pretrain(make_config(), tmp_path / "run")
+    with pytest.raises(UserError, match=r"another configuration \(training.epochs is 2 there, 3 here\)"):
+        pretrain(make_config("training.epochs=3"), tmp_path / "run")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").write_text("mine")
+    with pytest.raises(UserError, match="thesis.txt"):
+        pretrain(make_config(), tmp_path / "full")
+    assert [file.name for file in (tmp_path / "full").iterdir()] == ["thesis.txt"]
+
+
+def test_a_loss_that_is_no_number_stops_the_run(tmp_path, monkeypatch):
+    original = Autoencoder.step
+
+    def breaks(self, batch, generator):
+        output = original(self, batch, generator)
+        return type(output)(output.loss * float("nan"))
+
+    monkeypatch.setattr(Autoencoder, "step", breaks)
+    with pytest.raises(TrainingFailed, match="loss became nan"):
+        pretrain(make_config(), tmp_path / "run")
+    run = RunDirectory(tmp_path / "run")
+    assert run.record()["status"] == "failed"
+    assert "learning_rate" in run.record()["error"]
+    assert sorted(run.snapshots()) == [0], "no snapshot of broken weights"
+    monkeypatch.setattr(Autoencoder, "step", original)
+    assert pretrain(make_config(), tmp_path / "run").record()["status"] == "finished"
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path, monkeypatch):
+    config = make_config("training.checkpoint_seconds=0")
+    run = pretrain(config, tmp_path / "run")
+    run.update(status="running")
+    run.checkpoint_file.write_bytes(run.checkpoint_file.read_bytes()[:200])
+    with pytest.raises(UserError, match=r"state.pt is damaged"):
+        pretrain(config, tmp_path / "run")
+
+
+def test_a_metrics_line_cut_off_by_a_kill_is_forgotten(tmp_path):
+    run = pretrain(make_config(), tmp_path / "run")
+    rows = run.metrics()
+    with run.metrics_file.open("a") as handle:
+        handle.write('{"step": 9, "samp')
+    assert run.metrics() == rows
+    run.drop_metrics_after(4)
+    assert max(row["step"] for row in run.metrics()) <= 4
+
+
+def test_all_objectives_of_a_seed_start_from_the_same_backbone():
+    data = load_dataset(make_config().dataset)
+    starts = []
+    for words in (["objective=autoencoder"], ["objective=simclr"], ["objective=denoising", "training.epochs=3"]):
+        config = resolve(make_config(*words), data)
+        starts.append(build_objective(config, data).backbone.state_dict())
+    other = build_objective(resolve(make_config("seed=1"), data), data).backbone.state_dict()
+    for start in starts[1:]:
+        assert all(torch.equal(start[name], starts[0][name]) for name in start)
+    assert not all(torch.equal(other[name], starts[0][name]) for name in other)
+
+
+def test_the_schedule():
+    factors = [learning_rate_factor(step, 100, 0.1) for step in range(100)]
+    assert factors[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
+    assert factors[10] == pytest.approx(1.0)
+    assert factors[55] == pytest.approx(0.5)
+    assert all(later <= earlier for earlier, later in zip(factors[10:], factors[11:], strict=False))
+    assert 0 < factors[-1] < 0.01
+    assert learning_rate_factor(0, 1, 0.0) == 1.0
+
+
+@pytest.mark.parametrize(("total", "count"), [(0, 12), (1, 12), (10, 12), (390, 12), (100_000, 20), (7, 3)])
+def test_snapshot_steps(total, count):
+    steps = snapshot_steps(total, count)
+    assert steps == sorted(set(steps))
+    assert steps[0] == 0
+    assert steps[-1] == total
+    assert len(steps) <= count
+    if total > 10**count:
+        ratios = [later / earlier for earlier, later in zip(steps[1:], steps[2:], strict=False)]
+        assert max(ratios) / min(ratios) < 2
+
+
+def test_each_image_is_seen_at_most_once_an_epoch():
+    order = BatchOrder(103, 10, seed=3)
+    first = torch.cat([order.indices(step) for step in range(10)])
+    second = torch.cat([order.indices(step) for step in range(10, 20)])
+    assert len(set(first.tolist())) == len(set(second.tolist())) == 100
+    assert not torch.equal(first, second)
+    assert torch.equal(order.indices(3), BatchOrder(103, 10, seed=3).indices(3))
+
+
+def test_accumulated_gradients_are_those_of_the_whole_batch(tmp_path):
+    whole = pretrain(make_config(), tmp_path / "whole")
+    parts = pretrain(make_config("training.accumulate=4"), tmp_path / "parts")
+    one, other = weights(whole)[8], weights(parts)[8]
+    assert all(torch.allclose(one[name], other[name], atol=1e-4) for name in one)
+
+
+def test_seeds_of_different_purposes_differ():
+    seeds = {derive_seed(seed, purpose, index) for seed in range(3) for purpose in ("views", "order") for index in range(3)}
+    assert len(seeds) == 18
+    assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["objective=simclear"], "did you mean 'simclr'"),
+        (["objective=mae", "backbone=resnet_micro"], "use a ViT"),
+        (["noise=gaussian(sigma=1)"], "takes no noise: use objective=denoising"),
+        (["views.flip=0"], "takes no views settings"),
+        (["training.batch_size=4096"], "larger than the dataset: with 300 training images"),
+        (["training.accumulate=5"], "does not divide"),
+        (["objective=denoising", "noise=gausian(sigma=1)"], "did you mean 'gaussian'"),
+        (["objective=simclr", "views.noise=mask(ratio=2, patch=1)"], "'ratio' = 2"),
+        (["objective=simclr", "views.crop_scale=[0.9,0.2]"], "crop_scale"),
+        (["objective.decoder_width=33"], "decoder_width"),
+    ],
+)
+def test_impossible_settings_leave_no_directory(tmp_path, words, message):
+    with pytest.raises(UserError) as caught:
+        pretrain(make_config(*words), tmp_path / "run")
+    assert message in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_wandb_mirrors_offline(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
+    run = pretrain(make_config("wandb.mode=offline"), tmp_path / "run")
+    assert run.finished
+    assert list((tmp_path / "run" / "wandb").glob("offline-run-*/*.wandb"))
+
+
+def test_default_configuration_is_complete():
+    data = load_dataset(make_config().dataset)
+    config = resolve(validate(Config, load_config(None, ["objective=denoising"])), data)
+    assert config.noise == "gaussian(sigma=0.5)"
+    assert config.backbone.embedding == "latent"
+    assert math.isclose(config.training.learning_rate, 1e-3)
