@@ -57,15 +57,19 @@ def cells(raw: Mapping[str, Any]) -> list[Config]:
 
 
 def baseline_cells(configs: list[Config], names: tuple[str, ...]) -> list[Config]:
-    """The reference lines of a comparison: each baseline once a backbone, dataset and seed; ``pixels`` for one seed."""
+    """The reference lines of a comparison: each baseline once a backbone, dataset and seed; ``pixels`` for one seed.
+
+    ``supervised`` trains on the views the comparison asks for, without their noise.
+    """
+    asked = {config.objective.name for config in configs}
+    with_views = [config for config in configs if OBJECTIVES.get(config.objective.name).views.recipe != "none"]
     made = []
-    for config in configs:
-        for name in names:
-            if name in {other.objective.name for other in configs}:
-                continue
+    for name in [name for name in names if name not in asked]:
+        for config in with_views or configs:
             seed = configs[0].seed if name == "pixels" else config.seed
-            changed = {"objective": {"name": name}, "noise": None, "views": {}, "seed": seed}
-            made.append(validate(Config, {**config.model_dump(mode="json"), **changed}))
+            views = {**config.views.model_dump(mode="json"), "noise": None}
+            changed = {"objective": {"name": name}, "noise": None, "views": views, "seed": seed}
+            made.append(drop_unused(validate(Config, {**config.model_dump(mode="json"), **changed})))
     return _unique(made)
 
 

@@ -20,6 +20,12 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 
 def make_config(*overrides: str) -> Config:
     """A small configuration: digits, a tiny schedule, few images to analyze; then the overrides."""
-    small = ["dataset=digits", "dataset.limit=300", "training.epochs=2", "training.batch_size=64", "training.snapshots=4"]
+    small = [
+        "dataset=digits",
+        "dataset.limit=300",
+        "training.epochs=2",
+        "training.batch_size=64",
+        "training.snapshots=4",
+    ]
     small += ["analysis.fit_samples=200", "analysis.test_samples=100", "backbone.latent_dim=16"]
     return validate(Config, load_config(None, [*small, *overrides]))

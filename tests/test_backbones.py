@@ -8,7 +8,11 @@ from ssl_bench.backbones.vit import small_image_patch
 from ssl_bench.config import BackboneConfig
 from ssl_bench.errors import UserError
 
-CASES = [(name, size, channels) for name in ("resnet_micro", "vit_micro") for size, channels in ((8, 1), (28, 1), (32, 3), (48, 2))]
+CASES = [
+    (name, size, channels)
+    for name in ("resnet_micro", "vit_micro")
+    for size, channels in ((8, 1), (28, 1), (32, 3), (48, 2))
+]
 
 
 def build(name, size=32, channels=3, **settings):
@@ -16,7 +20,9 @@ def build(name, size=32, channels=3, **settings):
     return make_backbone(BackboneConfig(name=name, **settings), size, channels).eval()
 
 
-@pytest.mark.parametrize(("name", "size", "channels"), [*CASES, ("pixels", 8, 1), ("resnet18", 32, 3), ("vit_tiny", 32, 3)])
+@pytest.mark.parametrize(
+    ("name", "size", "channels"), [*CASES, ("pixels", 8, 1), ("resnet18", 32, 3), ("vit_tiny", 32, 3)]
+)
 def test_contract_every_backbone(name, size, channels):
     backbone = build(name, size, channels)
     info = backbone.info

@@ -17,7 +17,10 @@ from ssl_bench.errors import UserError
         ("power_law(alpha=1, sigma=0.3)", "power_law(alpha=1, sigma=0.3)"),
         ('"gaussian(sigma=1)"', "gaussian(sigma=1)"),
         ("[a,b]", ["a", "b"]),
-        ("[null, power_law(alpha=1, sigma=0.3), mask(ratio=0.5, patch=4)]", [None, "power_law(alpha=1, sigma=0.3)", "mask(ratio=0.5, patch=4)"]),
+        (
+            "[null, power_law(alpha=1, sigma=0.3), mask(ratio=0.5, patch=4)]",
+            [None, "power_law(alpha=1, sigma=0.3)", "mask(ratio=0.5, patch=4)"],
+        ),
         ("[[0.1,0.2],[0.2,0.3]]", [[0.1, 0.2], [0.2, 0.3]]),
         ("2024-01-01", "2024-01-01"),
     ],
@@ -27,7 +30,16 @@ def test_values_of_overrides(text, value):
 
 
 def test_overrides_reach_nested_keys_and_short_forms():
-    raw = load_config(None, ["objective.temperature=0.2", "objective=simclr", "dataset=cifar10", "dataset.limit=100", "training.learning_rate=1e-3"])
+    raw = load_config(
+        None,
+        [
+            "objective.temperature=0.2",
+            "objective=simclr",
+            "dataset=cifar10",
+            "dataset.limit=100",
+            "training.learning_rate=1e-3",
+        ],
+    )
     config = validate(Config, raw)
     assert config.objective.name == "simclr"
     assert config.objective.model_extra == {"temperature": 0.2}
@@ -87,14 +99,36 @@ def test_every_shipped_configuration_is_valid():
 
 def test_identity_is_what_decides_the_result():
     config = validate(Config, {})
-    same = [{"evaluation": {"knn_k": 5}}, {"wandb": {"mode": "offline"}}, {"dataset": {"root": "/elsewhere", "download": True}}, {"training": {"log_every": 3}}]
-    other = [{"seed": 1}, {"training": {"epochs": 21}}, {"dataset": {"limit": 10}}, {"objective": {"name": "mae"}}, {"noise": "gaussian(sigma=1)"}]
+    same = [
+        {"evaluation": {"knn_k": 5}},
+        {"wandb": {"mode": "offline"}},
+        {"dataset": {"root": "/elsewhere", "download": True}},
+        {"training": {"log_every": 3}},
+    ]
+    other = [
+        {"seed": 1},
+        {"training": {"epochs": 21}},
+        {"dataset": {"limit": 10}},
+        {"objective": {"name": "mae"}},
+        {"noise": "gaussian(sigma=1)"},
+    ]
     assert {identity(validate(Config, raw)) for raw in same} == {identity(config)}
     assert len({identity(validate(Config, raw)) for raw in other} | {identity(config)}) == len(other) + 1
 
 
 def test_the_written_configuration_reads_back(tmp_path):
-    config = validate(Config, load_config(None, ["objective=simclr", "objective.temperature=0.3", "views.crop_scale=[0.5,1]", "views.noise=power_law(alpha=2, sigma=1)"]))
+    config = validate(
+        Config,
+        load_config(
+            None,
+            [
+                "objective=simclr",
+                "objective.temperature=0.3",
+                "views.crop_scale=[0.5,1]",
+                "views.noise=power_law(alpha=2, sigma=1)",
+            ],
+        ),
+    )
     file = tmp_path / "config.yaml"
     file.write_text(to_yaml(config))
     assert validate(Config, load_config(file)) == config

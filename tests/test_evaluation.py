@@ -29,7 +29,9 @@ def test_the_probe_agrees_with_logistic_regression():
     test, test_labels = blobs(4000, seed=1)
     result = linear_probe(train, labels, test, test_labels, 4, SETTINGS)
     scaled = standardise(train, train).numpy(), standardise(test, train).numpy()
-    reference = LogisticRegression(C=1e4, max_iter=2000).fit(scaled[0], labels.numpy()).score(scaled[1], test_labels.numpy())
+    reference = (
+        LogisticRegression(C=1e4, max_iter=2000).fit(scaled[0], labels.numpy()).score(scaled[1], test_labels.numpy())
+    )
     assert abs(result.linear_top1 - reference) < 0.005
     assert (result.train_samples, result.held_out_samples, result.test_samples) == (1800, 200, 4000)
     low, high = result.linear_interval
@@ -73,9 +75,13 @@ def test_the_bootstrap_interval_is_the_resampling_one():
 def test_knn_agrees_with_scikit_learn(k):
     bank, labels = blobs(400)
     queries, _ = blobs(200, seed=1)
-    reference = KNeighborsClassifier(k, metric="cosine", algorithm="brute", weights=lambda distance: np.exp((1 - distance) / TEMPERATURE))
+    reference = KNeighborsClassifier(
+        k, metric="cosine", algorithm="brute", weights=lambda distance: np.exp((1 - distance) / TEMPERATURE)
+    )
     reference.fit(bank.double().numpy(), labels.numpy())
-    assert np.array_equal(knn_predict(bank.double(), labels, queries.double(), 4, k).numpy(), reference.predict(queries.double().numpy()))
+    assert np.array_equal(
+        knn_predict(bank.double(), labels, queries.double(), 4, k).numpy(), reference.predict(queries.double().numpy())
+    )
 
 
 def test_knn_uses_standardised_features():
@@ -84,7 +90,9 @@ def test_knn_uses_standardised_features():
     scaled = standardise(train, train), standardise(test, train)
     expected = float((knn_predict(scaled[0], labels, scaled[1], 4, 20) == test_labels).double().mean())
     assert knn_accuracy(train, labels, test, test_labels, 4, 20) == expected
-    assert knn_accuracy(train * 100 + 5, labels, test * 100 + 5, test_labels, 4, 20) == pytest.approx(expected, abs=0.01)
+    assert knn_accuracy(train * 100 + 5, labels, test * 100 + 5, test_labels, 4, 20) == pytest.approx(
+        expected, abs=0.01
+    )
 
 
 def test_standardising_with_a_constant_feature():

@@ -123,7 +123,9 @@ def test_mae_reconstruction_never_copies_a_visible_patch():
 def test_simclr_loss_equals_a_slow_nt_xent():
     objective = build("simclr", temperature=0.3).eval()
     batch = make_batch(objective, count=4)
-    z = torch.nn.functional.normalize(objective.head(objective.backbone(batch.views.flatten(0, 1)).embedding), dim=1).double()
+    z = torch.nn.functional.normalize(
+        objective.head(objective.backbone(batch.views.flatten(0, 1)).embedding), dim=1
+    ).double()
     total = 0.0
     for i in range(8):
         positive = (i + 4) % 8

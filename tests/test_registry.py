@@ -12,7 +12,9 @@ PLUGIN = Path(__file__).parent / "plugin_package"
 
 
 def make_registry():
-    return Registry("objective", {"simclr": Entry("ssl_bench.errors:UserError", "one"), "mae": Entry("no.such:thing", "two")})
+    return Registry(
+        "objective", {"simclr": Entry("ssl_bench.errors:UserError", "one"), "mae": Entry("no.such:thing", "two")}
+    )
 
 
 def test_names_are_listed_without_importing():
@@ -43,23 +45,42 @@ def test_the_decorator_registers():
 def test_a_third_party_package_adds_one_of_each(tmp_path):
     """Installs a tiny package into a folder and uses its objective, backbone, dataset, noise and analyzer in one run."""
     site = tmp_path / "site"
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--disable-pip-version-check"]
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--disable-pip-version-check",
+    ]
     subprocess.run([*install, "--target", str(site), str(PLUGIN)], check=True, capture_output=True)
-    program = (
-        "import site, sys\n"
-        f"site.addsitedir({str(site)!r})\n"
-        "from ssl_bench.cli import main\n"
-        "main()\n"
-    )
+    program = f"import site, sys\nsite.addsitedir({str(site)!r})\nfrom ssl_bench.cli import main\nmain()\n"
 
     def run(*words):
-        return subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, timeout=240, check=False)
+        return subprocess.run(
+            [sys.executable, "-c", program, *words], capture_output=True, text=True, timeout=240, check=False
+        )
 
-    for kind, name in (("objectives", "tiny_objective"), ("backbones", "tiny_backbone"), ("datasets", "tiny_dataset"), ("noises", "tiny_noise"), ("analyzers", "tiny_analyzer")):
+    for kind, name in (
+        ("objectives", "tiny_objective"),
+        ("backbones", "tiny_backbone"),
+        ("datasets", "tiny_dataset"),
+        ("noises", "tiny_noise"),
+        ("analyzers", "tiny_analyzer"),
+    ):
         listed = json.loads(run("list", kind, "--json").stdout)
         assert "tiny-plugin" in listed[name]
     out = tmp_path / "run"
-    words = ["objective=tiny_objective", "objective.scale=2", "noise=tiny_noise(shift=0.5)", "backbone=tiny_backbone", "dataset=tiny_dataset", "dataset.samples=200"]
+    words = [
+        "objective=tiny_objective",
+        "objective.scale=2",
+        "noise=tiny_noise(shift=0.5)",
+        "backbone=tiny_backbone",
+        "dataset=tiny_dataset",
+        "dataset.samples=200",
+    ]
     done = run("pretrain", *words, "training.epochs=1", "training.batch_size=50", "--out", str(out))
     assert done.returncode == 0, done.stderr
     done = run("analyze", str(out), "--json")

@@ -8,14 +8,23 @@ from ssl_bench.noise import NOISES, make_noise
 from ssl_bench.noise.power_law import amplitude
 from ssl_bench.spec import parse_spec
 
-SPECS = ["gaussian(sigma=0.5)", "power_law(alpha=1, sigma=0.3)", "power_law(alpha=-2, sigma=1)", "mask(ratio=0.6, patch=4)", "mask(ratio=0.5, patch=5)"]
+SPECS = [
+    "gaussian(sigma=0.5)",
+    "power_law(alpha=1, sigma=0.3)",
+    "power_law(alpha=-2, sigma=1)",
+    "mask(ratio=0.6, patch=4)",
+    "mask(ratio=0.5, patch=5)",
+]
 
 
 def generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-@pytest.mark.parametrize("text", ["gaussian(sigma=0.5)", "compose(parts=[gaussian(sigma=1), mask(ratio=0.5, patch=4)], p=(0.1, 0.5))", "white()"])
+@pytest.mark.parametrize(
+    "text",
+    ["gaussian(sigma=0.5)", "compose(parts=[gaussian(sigma=1), mask(ratio=0.5, patch=4)], p=(0.1, 0.5))", "white()"],
+)
 def test_the_text_form_reads_back(text):
     assert str(parse_spec(text)) == text
     assert parse_spec(str(parse_spec(text))) == parse_spec(text)

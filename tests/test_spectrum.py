@@ -174,12 +174,24 @@ def test_every_registered_analyzer_answers_for_every_band():
             assert np.isfinite(answer).all()
 
 
-SMALL = ["training.epochs=12", "training.batch_size=100", "training.snapshots=14", "analysis.fit_samples=1500", "analysis.test_samples=500"]
+SMALL = [
+    "training.epochs=12",
+    "training.batch_size=100",
+    "training.snapshots=14",
+    "analysis.fit_samples=1500",
+    "analysis.test_samples=500",
+]
 
 
 def test_the_autoencoder_learns_band_after_band_on_spectral(tmp_path):
     """The central claim (arXiv 2402.11337): reconstruction follows the eigenspectrum, largest variance first."""
-    words = ["dataset=spectral", "dataset.limit=null", "dataset.size=16", "dataset.samples=3000", "dataset.band=[0.2,0.45]"]
+    words = [
+        "dataset=spectral",
+        "dataset.limit=null",
+        "dataset.size=16",
+        "dataset.samples=3000",
+        "dataset.band=[0.2,0.45]",
+    ]
     config = make_config("objective=autoencoder", "backbone.latent_dim=64", *words, *SMALL)
     run = pretrain(config, tmp_path / "run")
     result = analyze(run.path)
@@ -207,6 +219,13 @@ def test_the_spectrum_of_spectral_is_the_one_it_was_built_with():
 
 @pytest.mark.skipif(not (REAL_DATA / "cifar10.npz").exists(), reason="real CIFAR-10 is absent: set SSL_BENCH_DATA")
 def test_the_autoencoder_learns_band_after_band_on_cifar10(tmp_path):
-    config = make_config("objective=autoencoder", "dataset=cifar10", "dataset.limit=3000", "dataset.test_limit=500", "backbone.latent_dim=64", *SMALL)
+    config = make_config(
+        "objective=autoencoder",
+        "dataset=cifar10",
+        "dataset.limit=3000",
+        "dataset.test_limit=500",
+        "backbone.latent_dim=64",
+        *SMALL,
+    )
     run = pretrain(config, tmp_path / "run", load_dataset(config.dataset))
     assert analyze(run.path)["order"]["pca"]["half_time"] > 0.9

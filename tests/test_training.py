@@ -49,7 +49,9 @@ def deterministic_metrics(run):
 @pytest.mark.parametrize("overrides", OBJECTIVES, ids=lambda words: words[0].removeprefix("objective="))
 @pytest.mark.parametrize("killed_at", [1, 5])
 def test_resumed_is_bit_equal_to_undisturbed(tmp_path, monkeypatch, overrides, killed_at):
-    config = make_config(*overrides, "training.checkpoint_seconds=0", "training.log_every=2", "training.optimizer=adamw")
+    config = make_config(
+        *overrides, "training.checkpoint_seconds=0", "training.log_every=2", "training.optimizer=adamw"
+    )
     whole = pretrain(config, tmp_path / "whole")
     original = loop.Trainer._step
 
@@ -70,7 +72,9 @@ def test_resumed_is_bit_equal_to_undisturbed(tmp_path, monkeypatch, overrides, k
 
 @pytest.mark.parametrize("optimizer", ["sgd", "lars"])
 def test_other_optimizers_resume_too(tmp_path, monkeypatch, optimizer):
-    test_resumed_is_bit_equal_to_undisturbed(tmp_path, monkeypatch, ["objective=autoencoder", f"training.optimizer={optimizer}"], 5)
+    test_resumed_is_bit_equal_to_undisturbed(
+        tmp_path, monkeypatch, ["objective=autoencoder", f"training.optimizer={optimizer}"], 5
+    )
 
 
 def test_the_run_directory_follows_the_contract(tmp_path):
@@ -195,7 +199,9 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(tmp_path):
 
 
 def test_seeds_of_different_purposes_differ():
-    seeds = {derive_seed(seed, purpose, index) for seed in range(3) for purpose in ("views", "order") for index in range(3)}
+    seeds = {
+        derive_seed(seed, purpose, index) for seed in range(3) for purpose in ("views", "order") for index in range(3)
+    }
     assert len(seeds) == 18
     assert all(0 <= seed < 2**63 for seed in seeds)
 

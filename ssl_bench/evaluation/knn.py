@@ -33,6 +33,6 @@ def knn_predict(bank: Tensor, labels: Tensor, queries: Tensor, classes: int, k: 
         similarity, neighbours = (chunk @ bank.T).topk(k, dim=1)
         # Relative to the nearest: the same vote, without overflow.
         weight = ((similarity - similarity[:, :1]) / TEMPERATURE).exp()
-        votes = torch.zeros(len(chunk), classes).scatter_add_(1, labels[neighbours], weight)
+        votes = torch.zeros(len(chunk), classes, dtype=weight.dtype).scatter_add_(1, labels[neighbours], weight)
         answers.append(votes.argmax(1))
     return torch.cat(answers)

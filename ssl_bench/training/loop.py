@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 from torch import Generator, Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ssl_bench.config import Config
 from ssl_bench.data.images import ImageData
@@ -79,7 +80,7 @@ class Trainer:
     ) -> None:
         self.config, self.run, self.fabric = config, run, fabric
         self.order = BatchOrder(len(data.train), config.training.batch_size, config.seed)
-        self.total = config.training.epochs * self.order.steps_per_epoch if objective.trains else 0
+        self.total = config.training.epochs * self.order.steps_per_epoch
         self.snapshot_steps = set(snapshot_steps(self.total, config.training.snapshots))
         self.objective = objective
         self.optimizer = make_optimizer(objective, config.training)
@@ -88,6 +89,8 @@ class Trainer:
         self.module.mark_forward_method("step")
         self.rates = [group["lr"] for group in make_optimizer(objective, config.training).param_groups]
         self.views = ViewMaker(config, objective, data, fabric.device)
+        self.norms = [module for module in objective.modules() if isinstance(module, _BatchNorm) and module.momentum]
+        self.momenta = [module.momentum for module in self.norms]
         self.saved_at = time.monotonic()
 
     def train(self, progress: TrainingProgress, mirror: WandbMirror) -> State:
@@ -116,6 +119,9 @@ class Trainer:
         factor = learning_rate_factor(step, self.total, settings.warmup)
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * factor
+        for norm, momentum in zip(self.norms, self.momenta, strict=True):
+            # Running statistics lag in the first steps, just where the order of learning is read off: average exactly.
+            norm.momentum = max(momentum or 0.0, 1 / (step + 1))
         torch.manual_seed(derive_seed(self.config.seed, "step", step))
         generator = make_generator(self.config.seed, "views", step, self.fabric.device)
         metrics: dict[str, Tensor] = {}
@@ -167,4 +173,9 @@ class Trainer:
             self.saved_at = time.monotonic()
 
     def _snapshot(self) -> None:
-        save_tensors(self.run.snapshot_file(self.state.step), self.objective.state_dict())
+        save_snapshot(self.run, self.state.step, self.objective)
+
+
+def save_snapshot(run: RunDirectory, step: int, objective: Objective) -> None:
+    """Keep the weights of backbone and heads after ``step`` updates."""
+    save_tensors(run.snapshot_file(step), objective.state_dict())

@@ -21,7 +21,8 @@ from ssl_bench.resolve import resolve
 from ssl_bench.runs.directory import RunDirectory
 from ssl_bench.runs.environment import now
 from ssl_bench.seeds import derive_seed
-from ssl_bench.training.loop import Trainer, TrainingFailed
+from ssl_bench.training.checkpoint import State
+from ssl_bench.training.loop import Trainer, TrainingFailed, save_snapshot
 from ssl_bench.training.observers import TrainingProgress, WandbMirror
 
 
@@ -47,18 +48,15 @@ def pretrain(config: Config, out: str | Path, data: ImageData | None = None) -> 
     fabric = Fabric(accelerator=config.training.accelerator, devices=1, precision=_precision(config))
     objective = build_objective(config, data)
     objective.prepare(data)
-    trainer = Trainer(config, data, objective, run, fabric)
-    run.update(status="running", error=None, **_describe(config, data, objective, fabric, trainer.total))
-    setup = time.perf_counter() - started
-    mirror = WandbMirror(config.wandb, identity(config), run.path.name, run.path, config.model_dump(mode="json"))
-    try:
-        with TrainingProgress(title(config), trainer.total, trainer.state.step) as progress:
-            state = trainer.train(progress, mirror)
-    except TrainingFailed as error:
-        run.update(status="failed", error=str(error), finished=now())
-        raise
-    finally:
-        mirror.close()
+    run.update(status="running", error=None, **_describe(config, data, objective, fabric))
+    if objective.trains:
+        trainer = Trainer(config, data, objective, run, fabric)
+        run.update(total_steps=trainer.total)
+        setup = time.perf_counter() - started
+        state = _train(trainer, config, run)
+    else:
+        save_snapshot(run, 0, objective)
+        setup, state = time.perf_counter() - started, State()
     run.update(
         status="finished",
         finished=now(),
@@ -66,6 +64,19 @@ def pretrain(config: Config, out: str | Path, data: ImageData | None = None) -> 
         timings={"setup_seconds": round(setup, 3), "train_seconds": round(state.seconds, 3)},
     )
     return run
+
+
+def _train(trainer: Trainer, config: Config, run: RunDirectory) -> State:
+    """Train to the end, watched; a failure is recorded before it is raised."""
+    mirror = WandbMirror(config.wandb, identity(config), run.path.name, run.path, config.model_dump(mode="json"))
+    try:
+        with TrainingProgress(title(config), trainer.total, trainer.state.step) as progress:
+            return trainer.train(progress, mirror)
+    except TrainingFailed as error:
+        run.update(status="failed", error=str(error), finished=now())
+        raise
+    finally:
+        mirror.close()
 
 
 def build_objective(config: Config, data: ImageData) -> Objective:
@@ -97,7 +108,7 @@ def _precision(config: Config) -> Any:
     return "bf16-mixed" if on_gpu else "32-true"
 
 
-def _describe(config: Config, data: ImageData, objective: Objective, fabric: Fabric, total: int) -> dict[str, Any]:
+def _describe(config: Config, data: ImageData, objective: Objective, fabric: Fabric) -> dict[str, Any]:
     """What run.json says of a run beside its configuration."""
     count = {
         name: sum(p.numel() for p in module.parameters())
@@ -119,7 +130,7 @@ def _describe(config: Config, data: ImageData, objective: Objective, fabric: Fab
             **data.details,
         },
         "weights": count,
-        "total_steps": total,
+        "total_steps": 0,
         "precision": str(_precision(config)),
         "device": str(fabric.device),
     }

@@ -49,7 +49,9 @@ class TinyDataset(Source):
     samples: int = 100
 
     def load(self, roots, *, download):
-        images = torch.randint(0, 256, (self.samples, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+        images = torch.randint(
+            0, 256, (self.samples, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+        )
         split = Split(images, torch.arange(self.samples) % 2)
         return ImageData("tiny_dataset", split, split, 2)
 
