@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from ssl_bench.config import Config, Options, identity, validate
+from ssl_bench.config import Config, Options, ViewsConfig, identity, validate
 from ssl_bench.data import DATASETS
 from ssl_bench.data.images import ImageData
 from ssl_bench.errors import UserError
@@ -62,12 +62,11 @@ def baseline_cells(configs: list[Config], names: tuple[str, ...]) -> list[Config
     ``supervised`` trains on the views the comparison asks for, without their noise.
     """
     asked = {config.objective.name for config in configs}
-    with_views = [config for config in configs if OBJECTIVES.get(config.objective.name).views.recipe != "none"]
     made = []
     for name in [name for name in names if name not in asked]:
-        for config in with_views or configs:
+        for config in configs:
             seed = configs[0].seed if name == "pixels" else config.seed
-            views = {**config.views.model_dump(mode="json"), "noise": None}
+            views = {**_views_beside(config, configs).model_dump(mode="json"), "noise": None}
             changed = {"objective": {"name": name}, "noise": None, "views": views, "seed": seed}
             made.append(drop_unused(validate(Config, {**config.model_dump(mode="json"), **changed})))
     return _unique(made)
@@ -103,6 +102,15 @@ def resolve_cells(configs: list[Config], data: Mapping[str, ImageData]) -> tuple
 def dataset_key(config: Config) -> str:
     """What tells the datasets of a comparison apart."""
     return config.dataset.model_dump_json()
+
+
+def _views_beside(config: Config, configs: list[Config]) -> ViewsConfig:
+    """The views asked for on the same backbone and dataset, by the first cell that trains on views."""
+    for other in configs:
+        same = (other.backbone, other.dataset) == (config.backbone, config.dataset)
+        if same and OBJECTIVES.get(other.objective.name).views.recipe != "none":
+            return other.views
+    return ViewsConfig()
 
 
 def _unsupported(config: Config, data: ImageData) -> str | None:

@@ -77,7 +77,7 @@ def test_wrong_settings_are_named(raw, message):
 def test_a_file_that_is_no_mapping(tmp_path, content):
     file = tmp_path / "bad.yaml"
     file.write_text(content)
-    with pytest.raises(UserError, match="bad.yaml"):
+    with pytest.raises(UserError, match=r"bad\.yaml"):
         load_config(file)
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ssl_bench.backbones import make_backbone
-from ssl_bench.config import BackboneConfig, section_options, ObjectiveConfig
+from ssl_bench.config import BackboneConfig, ObjectiveConfig, section_options
 from ssl_bench.errors import UserError
 from ssl_bench.noise import make_noise
 from ssl_bench.objectives import OBJECTIVES

@@ -43,7 +43,7 @@ def test_the_decorator_registers():
 
 
 def test_a_third_party_package_adds_one_of_each(tmp_path):
-    """Installs a tiny package into a folder and uses its objective, backbone, dataset, noise and analyzer in one run."""
+    """Installs a tiny package into a folder and uses its objective, backbone, dataset, noise and analyzer."""
     site = tmp_path / "site"
     install = [
         sys.executable,

@@ -5,13 +5,14 @@ import torch
 
 from ssl_bench.errors import UserError
 from ssl_bench.noise import NOISES, make_noise
-from ssl_bench.noise.power_law import amplitude
+from ssl_bench.noise.stationary import radial_frequency, unit_gain
 from ssl_bench.spec import parse_spec
 
 SPECS = [
     "gaussian(sigma=0.5)",
     "power_law(alpha=1, sigma=0.3)",
     "power_law(alpha=-2, sigma=1)",
+    "band(low=0.1, high=0.3, sigma=0.5)",
     "mask(ratio=0.6, patch=4)",
     "mask(ratio=0.5, patch=5)",
 ]
@@ -57,6 +58,8 @@ def test_bad_text_points_at_the_place(text, place):
         ("gaussian(sigma=-1)", "'sigma' = -1"),
         ("gaussian()", "'sigma' is missing"),
         ("power_law(alpha=inf, sigma=1)", "alpha"),
+        ("band(low=0.3, high=0.2, sigma=1)", "low=0.3 is above high=0.2"),
+        ("band(low=0, high=0.6, sigma=1)", "'high' = 0.6"),
     ],
 )
 def test_bad_arguments_are_named(text, words):
@@ -85,7 +88,12 @@ def test_every_noise_is_under_contract():
 
 def test_gaussian_and_power_law_have_the_variance_they_say():
     images = torch.zeros(2000, 1, 16, 16)
-    for text in ("gaussian(sigma=0.5)", "power_law(alpha=2, sigma=0.5)", "power_law(alpha=-1, sigma=0.5)"):
+    for text in (
+        "gaussian(sigma=0.5)",
+        "power_law(alpha=2, sigma=0.5)",
+        "power_law(alpha=-1, sigma=0.5)",
+        "band(low=0, high=0.3, sigma=0.5)",
+    ):
         variance = make_noise(text).sample(images, generator()).double().square().mean((0, 1))
         # 2,000 draws of a variance have a relative deviation of sqrt(2 / 2000) = 3 %; six of them over 256 pixels.
         assert torch.allclose(variance, torch.full_like(variance, 0.25), rtol=6 * math.sqrt(2 / 2000))
@@ -102,10 +110,23 @@ def test_power_law_has_the_spectrum_it_says():
     assert (ratio - 1).abs().max() < 6 * math.sqrt(2 / 4000)
 
 
-def test_white_is_a_power_law_of_zero():
-    gain = amplitude(8, 8, 0.0)
-    assert gain[0, 0] == 0
-    assert torch.allclose(gain.flatten()[1:], torch.full((39,), math.sqrt(64 / 63)))
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (9, 9), (8, 9)])
+def test_a_gain_is_scaled_to_unit_variance_over_the_full_plane(height, width):
+    half = radial_frequency(height, width).add(0.1).pow(-1.5)
+    rows, columns = torch.fft.fftfreq(height).double()[:, None], torch.fft.fftfreq(width).double()[None, :]
+    full = torch.hypot(rows, columns).add(0.1).pow(-1.5)
+    expected = (full * full.numel() / full.sum()).sqrt()[:, : width // 2 + 1]
+    assert torch.allclose(unit_gain(half, width).double(), expected, rtol=1e-6)
+
+
+def test_band_noise_stays_in_its_band():
+    noise = make_noise("band(low=0.125, high=0.25, sigma=2)").sample(torch.zeros(3000, 1, 16, 16), generator()).double()
+    power = torch.fft.fft2(noise, norm="ortho").abs().square().mean((0, 1))
+    frequency = torch.hypot(torch.fft.fftfreq(16)[:, None], torch.fft.fftfreq(16)[None, :])
+    inside = (frequency >= 0.125) & (frequency <= 0.25)
+    assert power[~inside].max() < 1e-9
+    assert torch.allclose(power[inside], torch.full_like(power[inside], 4 * 256 / int(inside.sum())), rtol=0.15)
+    assert noise.square().mean() == pytest.approx(4, rel=0.02)
 
 
 def test_mask_drops_whole_patches_at_its_ratio():

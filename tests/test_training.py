@@ -1,3 +1,4 @@
+import itertools
 import json
 import math
 
@@ -106,7 +107,7 @@ def test_a_directory_belongs_to_one_configuration(tmp_path):
         pretrain(make_config("training.epochs=3"), tmp_path / "run")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("mine")
-    with pytest.raises(UserError, match="thesis.txt"):
+    with pytest.raises(UserError, match=r"thesis\.txt"):
         pretrain(make_config(), tmp_path / "full")
     assert [file.name for file in (tmp_path / "full").iterdir()] == ["thesis.txt"]
 
@@ -165,7 +166,7 @@ def test_the_schedule():
     assert factors[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
     assert factors[10] == pytest.approx(1.0)
     assert factors[55] == pytest.approx(0.5)
-    assert all(later <= earlier for earlier, later in zip(factors[10:], factors[11:], strict=False))
+    assert all(later <= earlier for earlier, later in itertools.pairwise(factors))
     assert 0 < factors[-1] < 0.01
     assert learning_rate_factor(0, 1, 0.0) == 1.0
 
@@ -178,7 +179,7 @@ def test_snapshot_steps(total, count):
     assert steps[-1] == total
     assert len(steps) <= count
     if total > 10**count:
-        ratios = [later / earlier for earlier, later in zip(steps[1:], steps[2:], strict=False)]
+        ratios = [later / earlier for earlier, later in itertools.pairwise(steps)]
         assert max(ratios) / min(ratios) < 2
 
 

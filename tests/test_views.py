@@ -3,6 +3,7 @@
 from dataclasses import fields, replace
 from itertools import permutations
 
+import numpy as np
 import pytest
 import torch
 from scipy import stats
@@ -12,7 +13,7 @@ from torchvision.transforms.v2 import functional as reference
 
 from ssl_bench.config import ViewsConfig
 from ssl_bench.data import augment
-from ssl_bench.data.augment import apply
+from ssl_bench.data.augment import apply, shifted
 from ssl_bench.data.augment_parameters import BlurParameters, JitterParameters, ViewParameters, sample_parameters
 from ssl_bench.data.images import Statistics
 from ssl_bench.data.views import Recipe, make_views, recipe_for, resolve_recipe
@@ -365,3 +366,21 @@ def test_an_impossible_crop_is_refused(scale):
 def test_other_impossible_values_are_refused(values):
     with pytest.raises(UserError, match=next(iter(values))):
         Recipe(**values)
+
+
+def test_shifted_is_numpys_reflect_padding():
+    images = torch.randint(0, 256, (3, 2, 9, 9), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    offsets = torch.tensor([[3, -2], [0, 4], [-4, -1]])
+    moved = shifted(images, offsets)
+    for image, result, (down, right) in zip(images.numpy(), moved.numpy(), offsets.tolist(), strict=True):
+        padded = np.pad(image, ((0, 0), (4, 4), (4, 4)), mode="reflect")
+        assert np.array_equal(result, padded[:, 4 - down : 13 - down, 4 - right : 13 - right])
+
+
+def test_shifts_are_uniform_and_refused_where_they_leave_the_image():
+    drawn = sample_parameters(Recipe(shift=2), 5000, (8, 8), torch.Generator().manual_seed(0)).shift
+    counts = torch.stack([(drawn == move).sum(0) for move in range(-2, 3)])
+    assert int(counts.sum()) == 10_000
+    assert (counts.double() - 1000).abs().max() < 5 * (5000 * 0.2 * 0.8) ** 0.5
+    with pytest.raises(UserError, match=r"views\.shift = 8: must be less than the image size, 8"):
+        resolve_recipe(ViewsConfig(shift=8), "none", 8)

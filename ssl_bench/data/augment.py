@@ -31,8 +31,8 @@ Change = Callable[..., Tensor]
 def apply(images: Tensor, parameters: ViewParameters, *, grouped: bool | None = None) -> Tensor:
     """One view of each image.
 
-    Order: shift, crop and flip, colour jitter, grayscale, blur, solarize. Saturation, hue and grayscale act on images of
-    three channels only.
+    Order: shift, crop and flip, colour jitter, grayscale, blur, solarize. Saturation, hue and grayscale act on images
+    of three channels only.
 
     Args:
         images: uint8 in 0..255, or float in 0..1.

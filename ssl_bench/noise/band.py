@@ -12,7 +12,7 @@ from ssl_bench.noise.stationary import radial_frequency, sample_stationary, unit
 
 
 class Band(Noise):
-    """``band(low, high, sigma)``: equal power at all frequencies from ``low`` to ``high``, variance ``sigma``^2 a pixel.
+    """``band(low, high, sigma)``: equal power at all frequencies between two, variance ``sigma``^2 a pixel.
 
     Frequencies are radial, in cycles per pixel, 0 to 0.5, both ends included; f = 0 never has power. Where no
     frequency of the image size lies in the band there is no noise.

@@ -1,0 +1,160 @@
+"""The command line as a user types it: a process a test, exit status, one line, no traceback."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from PIL import Image
+
+SMALL = [
+    "dataset=digits",
+    "dataset.limit=300",
+    "training.batch_size=64",
+    "analysis.fit_samples=200",
+    "analysis.test_samples=100",
+]
+
+
+def ssl_bench(*words, **environment):
+    command = [sys.executable, "-m", "ssl_bench", *words]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=240, check=False, env={**os.environ, **environment}
+    )
+
+
+def test_help_and_lists_import_no_torch():
+    program = (
+        "import sys\n"
+        "from ssl_bench.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "assert not {'torch', 'timm', 'numpy', 'matplotlib'} & set(sys.modules), 'imported'\n"
+    )
+    for words in (["--help"], ["compare", "--help"], ["list", "objectives"], ["list", "backbones"], ["noise", "list"]):
+        done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["pretrain", "objective=simclear"], "unknown objective 'simclear'; did you mean 'simclr'?"),
+        (["pretrain", "trainin.epochs=1"], "did you mean 'training'"),
+        (["pretrain", "training.epochs=lots"], "'training.epochs' = 'lots'"),
+        (["pretrain", "objective=mae", "dataset=digits", "backbone=resnet_micro"], "use a ViT"),
+        (["pretrain", "dataset=digits", "training.batch_size=99999"], "larger than the dataset"),
+        (["pretrain", "dataset=cifar10", "dataset.root=/nonexistent"], "dataset.download=true"),
+        (["pretrain", "nonsense"], "no configuration 'nonsense'"),
+        (["pretrain", "objective=simclr", "nonsense"], "'nonsense' is not key=value"),
+        (["evaluate", "/nonexistent"], "no run directory"),
+        (["report", "/nonexistent", "--out", "x.html"], "/nonexistent"),
+        (["list", "objektives"], "did you mean 'objectives'"),
+        (["evaluate"], "Missing argument"),
+        (["pretrain", "--no-such-option"], "No such option"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(tmp_path, words, message):
+    out = ["--out", str(tmp_path / "run")] if words[0] == "pretrain" else []
+    done = ssl_bench(*words, *out, SSL_BENCH_DATA=str(tmp_path), XDG_CACHE_HOME=str(tmp_path))
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert not (tmp_path / "run").exists()
+    if "ssl-bench: " in done.stderr:
+        assert done.stderr.count("\n") == 1
+
+
+def test_a_corrupt_image_is_named(tmp_path):
+    for label in ("cat", "dog"):
+        (tmp_path / "pets" / label).mkdir(parents=True)
+        for index in range(4):
+            Image.new("RGB", (20, 16), (index, 9, 9)).save(tmp_path / "pets" / label / f"{index}.png")
+    broken = tmp_path / "pets" / "dog" / "2.png"
+    broken.write_bytes(broken.read_bytes()[:40])
+    done = ssl_bench(
+        "pretrain",
+        "dataset=folder",
+        f"dataset.file={tmp_path / 'pets'}",
+        "dataset.image_size=16",
+        "--out",
+        str(tmp_path / "run"),
+    )
+    assert done.returncode == 2
+    assert str(broken) in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_pretrain_evaluate_analyze_report(tmp_path):
+    run = str(tmp_path / "run")
+    done = ssl_bench("pretrain", *SMALL, "training.epochs=1", "--out", run, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["status"] == "finished"
+    other = ssl_bench("pretrain", *SMALL, "training.epochs=2", "--out", run)
+    assert (other.returncode, "another configuration" in other.stderr) == (2, True)
+    result = json.loads(ssl_bench("evaluate", run, "knn_k=5", "--json").stdout)
+    expected = {
+        "target",
+        "dataset",
+        "feature_point",
+        "protocol",
+        "linear_top1",
+        "linear_interval",
+        "knn_top1",
+        "selected_lr",
+    }
+    expected |= {"train_samples", "held_out_samples", "test_samples", "chance", "trained"}
+    assert expected <= set(result)
+    assert (result["train_samples"], result["held_out_samples"], result["trained"]) == (270, 30, True)
+    assert json.loads((tmp_path / "run" / "evaluation.json").read_text())["settings"]["knn_k"] == 5
+    first = json.loads(ssl_bench("evaluate", run, "snapshot=0", "--json").stdout)
+    assert (first["step"], first["trained"]) == (0, False)
+    missing = ssl_bench("evaluate", run, "snapshot=3000")
+    assert (missing.returncode, "no snapshot of step 3000; there are 0, 1" in missing.stderr) == (2, True)
+    analysis = json.loads(ssl_bench("analyze", run, "--json").stdout)
+    assert {"target", "dataset", "pca", "radial", "trained"} <= set(analysis)
+    assert "half-time" in ssl_bench("analyze", run).stdout
+    page = tmp_path / "pages" / "report.html"
+    done = ssl_bench("report", run, "--out", str(page))
+    assert (done.returncode, done.stdout.strip()) == (0, str(page))
+    assert page.exists()
+
+
+def test_a_killed_run_goes_on_where_it_was(tmp_path):
+    """SIGKILL in the middle of a comparison; the same command again ends as if nothing had happened."""
+    words = [
+        "compare",
+        "objective=[autoencoder,denoising]",
+        "baselines=[]",
+        *SMALL,
+        "training.epochs=40",
+        "training.snapshots=8",
+    ]
+    words += ["training.checkpoint_seconds=0", "training.log_every=1"]
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ssl_bench", *words, "--out", str(out)],
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not list(out.glob("runs/denoising*/checkpoint/state.pt")):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    (cut,) = out.glob("runs/denoising*")
+    assert json.loads((cut / "run.json").read_text())["status"] == "running", "killed before it ended"
+    finished = next(out.glob("runs/autoencoder*/run.json"))
+    before = finished.stat().st_mtime_ns
+    done = ssl_bench(*words, "--out", str(out), "--json")
+    assert done.returncode == 0, done.stderr
+    assert [row["status"] for row in json.loads(done.stdout)["runs"]] == ["finished", "finished"]
+    whole = ssl_bench(*words, "--out", str(tmp_path / "whole"), "--json")
+    probes = [[row["probe"]["linear_top1"] for row in json.loads(text.stdout)["runs"]] for text in (done, whole)]
+    assert probes[0] == probes[1]
+    assert json.loads(finished.read_text())["timings"]["train_seconds"] > 0
+    assert finished.stat().st_mtime_ns == before or json.loads(finished.read_text())["status"] == "finished"

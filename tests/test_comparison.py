@@ -1,0 +1,206 @@
+import csv
+import json
+
+import pytest
+
+from ssl_bench import comparison
+from ssl_bench.comparison import compare
+from ssl_bench.config import load_config
+from ssl_bench.errors import UserError
+from ssl_bench.matrix import axes, baseline_cells, cells
+from ssl_bench.objectives.autoencoder import Autoencoder
+from ssl_bench.runs.directory import RunDirectory
+
+SMALL = [
+    "dataset=digits",
+    "dataset.limit=300",
+    "training.epochs=1",
+    "training.batch_size=64",
+    "training.snapshots=4",
+    "analysis.fit_samples=200",
+    "analysis.test_samples=100",
+    "evaluation.learning_rates=[0.01,0.1]",
+    "evaluation.probe_epochs=1",
+    "backbone.latent_dim=16",
+]
+BAND = {
+    "index",
+    "low",
+    "high",
+    "variance_fraction",
+    "relative_error",
+    "half_time",
+    "decodability",
+    "decodability_half_time",
+}
+
+
+def raw(*words):
+    return load_config(None, [*SMALL, *words])
+
+
+def names(configs):
+    return [(config.objective.name, config.noise, config.views.noise, config.seed) for config in configs]
+
+
+def test_the_matrix_is_every_combination_once():
+    noise = "noise=[gaussian(sigma=0.5),power_law(alpha=1, sigma=0.3)]"
+    found = names(
+        cells(
+            raw("objective=[autoencoder,denoising,simclr]", noise, "views.noise=[null,gaussian(sigma=1)]", "seed=[0,1]")
+        )
+    )
+    expected = []
+    for seed in (0, 1):
+        expected += [("autoencoder", None, None, seed)]
+        expected += [
+            ("denoising", spec, None, seed) for spec in ("gaussian(sigma=0.5)", "power_law(alpha=1, sigma=0.3)")
+        ]
+        expected += [("simclr", None, views, seed) for views in (None, "gaussian(sigma=1)")]
+    assert sorted(found, key=str) == sorted(expected, key=str)
+
+
+def test_a_setting_that_is_a_list_itself_is_no_axis():
+    assert axes(raw("views.crop_scale=[0.5,1]", "seed=[0,1]")) == {"seed": [0, 1]}
+    assert axes(raw("views.crop_scale=[[0.5,1],[0.2,1]]")) == {"views.crop_scale": [[0.5, 1], [0.2, 1]]}
+    assert axes(raw("dataset=spectral", "dataset.band=[0.2,0.35]", "dataset.share=[0.1,0.2]")) == {
+        "dataset.share": [0.1, 0.2]
+    }
+    with pytest.raises(UserError, match="'seed' is an empty list"):
+        axes({"seed": []})
+
+
+def test_baselines_once_a_backbone_and_seed_with_the_views_of_the_comparison():
+    configs = cells(
+        raw("objective=[autoencoder,simclr]", "views.flip=0", "views.noise=[null,gaussian(sigma=1)]", "seed=[0,1]")
+    )
+    made = baseline_cells(configs, ("supervised", "random", "pixels"))
+    assert sorted(names(made)) == [
+        ("pixels", None, None, 0),
+        ("random", None, None, 0),
+        ("random", None, None, 1),
+        ("supervised", None, None, 0),
+        ("supervised", None, None, 1),
+    ]
+    assert {config.views.flip for config in made if config.objective.name == "supervised"} == {0}
+    asked = cells(raw("objective=[supervised,simclr]"))
+    assert [config.objective.name for config in baseline_cells(asked, ("supervised", "random"))] == ["random"]
+
+
+def test_a_comparison_follows_the_contract(tmp_path):
+    words = ["objective=[autoencoder,denoising,mae,simclr]", "backbone=vit_micro", "seed=[0,1]"]
+    summary = compare(raw(*words), tmp_path / "out")
+    assert summary == json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["schema"] == 1
+    assert summary["chance"] == pytest.approx(0.1, abs=0.01)
+    rows = summary["runs"]
+    assert [(row["objective"], row["seed"]) for row in rows] == [
+        (name, seed) for name in ("autoencoder", "denoising", "mae", "simclr") for seed in (0, 1)
+    ]
+    for row in rows + summary["baselines"]:
+        assert row["status"] == "finished"
+        assert {
+            "id",
+            "objective",
+            "noise",
+            "target",
+            "backbone",
+            "dataset",
+            "seed",
+            "epochs",
+            "samples_seen",
+            "seconds",
+        } <= set(row)
+        assert {"protocol", "linear_top1", "knn_top1", "selected_lr"} <= set(row["probe"])
+        for basis in ("pca", "radial"):
+            for band in row["spectrum"][basis]:
+                assert set(band) >= BAND
+                assert (band["relative_error"] is None) == (row["objective"] in ("simclr", "supervised", "random"))
+            fractions = [band["variance_fraction"] for band in row["spectrum"][basis]]
+            assert sum(fractions) == pytest.approx(1)
+        pca = [band["variance_fraction"] for band in row["spectrum"]["pca"]]
+        assert pca[0] > 0.95 * max(pca), "test images follow the training images"
+    by_name = {row["objective"]: row for row in rows}
+    assert (by_name["denoising"]["noise"], by_name["autoencoder"]["noise"]) == ("gaussian(sigma=0.5)", None)
+    assert (by_name["mae"]["epochs"], by_name["mae"]["samples_seen"]) == (1, 256)
+    assert {row["objective"] for row in summary["baselines"]} == {"supervised", "random", "pixels"}
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "<svg" in page
+    with (tmp_path / "out" / "report.csv").open() as handle:
+        assert len(list(csv.DictReader(handle))) == len(rows) + len(summary["baselines"])
+
+
+def test_only_what_is_missing_is_run(tmp_path, monkeypatch):
+    words = ["objective=[autoencoder,simclr]", 'baselines=["pixels"]']
+    first = compare(raw(*words), tmp_path / "out")
+    trained = []
+    original = comparison.pretrain
+
+    def counted(config, path, data):
+        if not RunDirectory(path).finished:
+            trained.append((config.objective.name, config.seed))
+        return original(config, path, data)
+
+    monkeypatch.setattr(comparison, "pretrain", counted)
+    for verb in ("evaluate", "analyze"):
+        monkeypatch.setattr(comparison, verb, lambda *_: pytest.fail("measured already"))
+    assert compare(raw(*words), tmp_path / "out") == first
+    assert trained == []
+    monkeypatch.undo()
+    monkeypatch.setattr(comparison, "pretrain", counted)
+    second = compare(raw(*words, "seed=[0,1]"), tmp_path / "out")
+    assert trained == [("autoencoder", 1), ("simclr", 1)]
+    assert [row for row in second["runs"] if row["seed"] == 0] == first["runs"]
+
+
+def test_changed_evaluation_measures_again_without_training_again(tmp_path):
+    first = compare(raw("objective=autoencoder", "baselines=[]"), tmp_path / "out")["runs"][0]
+    second = compare(raw("objective=autoencoder", "baselines=[]", "analysis.bands=4"), tmp_path / "out")["runs"][0]
+    assert (first["id"], first["probe"]) == (second["id"], second["probe"])
+    assert (len(first["spectrum"]["radial"]), len(second["spectrum"]["pca"])) == (4, 4)
+    assert len(first["spectrum"]["pca"]) > 4
+
+
+def test_a_failed_run_is_reported_and_the_others_go_on(tmp_path, monkeypatch):
+    original = Autoencoder.step
+
+    def breaks(self, batch, generator):
+        output = original(self, batch, generator)
+        return type(output)(output.loss * float("inf"))
+
+    monkeypatch.setattr(Autoencoder, "step", breaks)
+    summary = compare(raw("objective=[autoencoder,simclr]", "baselines=[]"), tmp_path / "out")
+    assert [(row["objective"], row["status"]) for row in summary["runs"]] == [
+        ("autoencoder", "failed"),
+        ("simclr", "finished"),
+    ]
+    assert summary["runs"][0]["probe"] is None
+    assert "loss became" in summary["runs"][0]["error"]
+    assert "failed" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_an_objective_no_backbone_suits_is_a_mistake_and_one_that_some_suit_is_skipped(tmp_path):
+    with pytest.raises(UserError, match="use a ViT"):
+        compare(raw("objective=[autoencoder,mae]", "backbone=resnet_micro"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    words = ["objective=mae", "backbone=[vit_micro,resnet_micro]", "baselines=[]"]
+    summary = compare(raw(*words), tmp_path / "out")
+    assert [row["backbone"] for row in summary["runs"]] == ["vit_micro"]
+    assert summary["skipped"][0]["backbone"] == "resnet_micro"
+    assert "use a ViT" in summary["skipped"][0]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["objective=[autoencoder,simclear]"], "did you mean 'simclr'"),
+        (["objective=simclr", "objective.temprature=[0.1,0.2]"], "did you mean 'temperature'"),
+        (["baselines=[pixles]"], "did you mean 'pixels'"),
+        (["training.epoch=[1,2]"], "did you mean 'epochs'"),
+        (["seed=[0,zero]"], "'seed' = 'zero'"),
+    ],
+)
+def test_mistakes_are_found_before_anything_runs(tmp_path, words, message):
+    with pytest.raises(UserError, match=message):
+        compare(raw(*words), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
