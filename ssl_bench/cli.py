@@ -13,7 +13,9 @@ from typing import Annotated, Any
 import typer
 
 from ssl_bench.config import Config, load_config, validate
+from ssl_bench.data import DATASETS
 from ssl_bench.errors import UserError, did_you_mean
+from ssl_bench.objectives import OBJECTIVES
 
 app = typer.Typer(
     name="ssl-bench",
@@ -50,9 +52,10 @@ def compare(
 
     A key that takes a list spans the matrix: objective=[autoencoder,simclr] seed=[0,1,2].
     """
+    raw = _load(settings)
     from ssl_bench.comparison import compare as run
 
-    summary = run(_load(settings), out)
+    summary = run(raw, out)
     failed = [row for row in summary["runs"] + summary["baselines"] if row["status"] == "failed"]
     _show(summary, as_json, lambda: _comparison_lines(summary, out))
     if failed:
@@ -66,9 +69,10 @@ def pretrain(
     as_json: AsJson = False,
 ) -> None:
     """Do one pretraining run, or go on with it where it was interrupted."""
+    config = validate(Config, _load(settings))
     from ssl_bench.training.pretraining import pretrain as run
 
-    record = run(validate(Config, _load(settings)), out).record()
+    record = run(config, out).record()
     _show(record, as_json, lambda: [f"{out}: {record['status']}, {record['progress']['samples_seen']:,} images seen"])
 
 
@@ -145,10 +149,15 @@ def main() -> None:
 
 
 def _load(settings: list[str] | None) -> dict[str, Any]:
-    """Nested settings of ``[CONFIG] [key=value ...]``."""
+    """Nested settings of ``[CONFIG] [key=value ...]``; names are looked up before anything slow is imported."""
     words = list(settings or [])
     file = words.pop(0) if words and "=" not in words[0] else None
-    return load_config(file, words)
+    raw = load_config(file, words)
+    for section, registry in (("objective", OBJECTIVES), ("dataset", DATASETS)):
+        given = raw.get(section, {}).get("name", [])
+        for name in given if isinstance(given, list) else [given]:
+            registry.check(name)
+    return raw
 
 
 def _section(target: str, section: str, overrides: list[str] | None) -> Any:

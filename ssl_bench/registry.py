@@ -62,6 +62,14 @@ class Registry(Generic[T]):
             self._loaded[name] = self._load(name)
         return self._loaded[name]
 
+    def check(self, name: object) -> None:
+        """Imports nothing.
+
+        Raises: UserError, with the nearest known name, if there is no ``name``.
+        """
+        if not isinstance(name, str) or name not in self:
+            raise UserError(f"unknown {self.kind} {name!r}; {did_you_mean(str(name), self)}")
+
     def summaries(self) -> dict[str, str]:
         """Every name with one line on what it is, sorted by name; imports nothing."""
         lines = {name: entry.summary for name, entry in self._lazy.items()}
@@ -80,9 +88,8 @@ class Registry(Generic[T]):
             module, _, attribute = self._lazy[name].target.partition(":")
             loaded: T = getattr(importlib.import_module(module), attribute)
             return loaded
-        point = self._entry_points().get(name)
-        if point is None:
-            raise UserError(f"unknown {self.kind} {name!r}; {did_you_mean(name, self)}")
+        self.check(name)
+        point = self._entry_points()[name]
         try:
             plugin: T = point.load()
         except Exception as error:  # third-party code: anything may come out of its import

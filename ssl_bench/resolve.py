@@ -7,6 +7,7 @@ import torch
 from ssl_bench.backbones import make_backbone
 from ssl_bench.config import BackboneConfig, Config, ObjectiveConfig, ViewsConfig, section_options
 from ssl_bench.data.images import ImageData
+from ssl_bench.data.views import resolve_recipe
 from ssl_bench.errors import UserError
 from ssl_bench.noise import make_noise
 from ssl_bench.objectives import OBJECTIVES
@@ -46,6 +47,7 @@ def resolve(config: Config, data: ImageData) -> Config:
     for spec in (noise, config.views.noise):
         if spec is not None:
             make_noise(spec)
+    resolve_recipe(config.views, objective.views.recipe, data.image_size)
     _check_training(config, data if objective.trains else None)
     rate = config.training.learning_rate or DEFAULT_RATES[config.training.optimizer]
     return config.model_copy(

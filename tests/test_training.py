@@ -166,7 +166,7 @@ def test_the_schedule():
     assert factors[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
     assert factors[10] == pytest.approx(1.0)
     assert factors[55] == pytest.approx(0.5)
-    assert all(later <= earlier for earlier, later in itertools.pairwise(factors))
+    assert all(later <= earlier for earlier, later in itertools.pairwise(factors[10:]))
     assert 0 < factors[-1] < 0.01
     assert learning_rate_factor(0, 1, 0.0) == 1.0
 
@@ -193,8 +193,9 @@ def test_each_image_is_seen_at_most_once_an_epoch():
 
 
 def test_accumulated_gradients_are_those_of_the_whole_batch(tmp_path):
-    whole = pretrain(make_config(), tmp_path / "whole")
-    parts = pretrain(make_config("training.accumulate=4"), tmp_path / "parts")
+    # A backbone without batch statistics: those of a part are not those of the whole.
+    whole = pretrain(make_config("backbone=vit_micro"), tmp_path / "whole")
+    parts = pretrain(make_config("backbone=vit_micro", "training.accumulate=4"), tmp_path / "parts")
     one, other = weights(whole)[8], weights(parts)[8]
     assert all(torch.allclose(one[name], other[name], atol=1e-4) for name in one)
 

@@ -22,6 +22,8 @@ from ssl_bench.spectrum.bases import Basis, PCABasis, RadialBasis
 from ssl_bench.spectrum.half_times import first_crossing, order_correlation
 
 EXAMPLES = 8
+# Below this final R^2 a band was not learned, and half of it is noise: it has no half-time.
+LEAST_DECODABLE = 0.05
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,8 @@ def _band(targets: Targets, rows: Sequence[dict[str, Any]], index: int) -> dict[
     decoded = [curve["decodability"][index] for curve in curves]
     errors = [curve["relative_error"][index] for curve in curves] if curves[-1]["relative_error"] is not None else None
     half = first_crossing(samples, errors, 0.5, falling=True) if errors is not None else None
-    decoded_half = first_crossing(samples, decoded, decoded[-1] / 2, falling=False) if decoded[-1] > 0 else None
+    learned = decoded[-1] >= LEAST_DECODABLE
+    decoded_half = first_crossing(samples, decoded, decoded[-1] / 2, falling=False) if learned else None
     return {
         "index": index,
         "low": band.low,
