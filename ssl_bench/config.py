@@ -100,7 +100,7 @@ class EvaluationConfig(Options):
     held_out: float = Field(0.1, gt=0, lt=1)
     probe_epochs: int = Field(50, ge=1)
     probe_batch_size: int = Field(256, ge=1)
-    learning_rates: tuple[float, ...] = Field((0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0), min_length=1)
+    learning_rates: tuple[float, ...] = Field((0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0), min_length=1)
     knn_k: int = Field(20, ge=1)
     snapshot: Literal["last", "all"] | int = "last"
     seed: int = 0

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import REAL_DATA, make_config
+from scipy.stats import kendalltau
 from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 
@@ -159,8 +160,11 @@ def test_half_times():
 def test_order_correlation():
     assert order_correlation([1, 2, 3, 4]) == pytest.approx(1)
     assert order_correlation([4, 3, 2, 1]) == pytest.approx(-1)
-    assert order_correlation([1, 2, 3, None]) == pytest.approx(1)
+    assert order_correlation([1, 2, 3, None, None]) == pytest.approx(1)
     assert order_correlation([None, 3, 2, 1]) == pytest.approx(-1)
+    assert order_correlation([0, 0, 2, 1]) == pytest.approx((4 - 1) / 5)
+    shuffled = np.random.default_rng(0).permutation(12)
+    assert order_correlation(shuffled.tolist()) == pytest.approx(kendalltau(range(12), shuffled).statistic)
     assert order_correlation([1, 2, None, None]) is None
     assert order_correlation([0, 0, 0]) is None
 

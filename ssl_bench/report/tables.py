@@ -158,11 +158,11 @@ def _band_table(
     return Table(
         caption=f"{QUANTITY_NAMES[quantity].capitalize()}, {BASIS_NAMES[basis]}, {block.dataset}: samples seen "
         f"when a band first reached {reached} (median over seeds; start is before any training, never counts as later "
-        f"than all), and below it the {final} at the end (mean over seeds). Order is Spearman's correlation of "
+        f"than all), and below it the {final} at the end (mean over seeds). Order is the rank correlation (gamma) of "
         "half-time with band number (median over seeds): 1 means band after band, from the "
         f"{'largest variance down' if basis == 'pca' else 'lowest frequency up'}. "
         "Below each band's range is its share of the images' variance.",
-        columns=(Cell("configuration"), *columns, Cell("order", "Spearman"), Cell("n", "seeds")),
+        columns=(Cell("configuration"), *columns, Cell("order", "rank correlation"), Cell("n", "seeds")),
         rows=tuple(_band_cells(row, final) for row in rows),
     )
 

@@ -35,20 +35,23 @@ def decodability(measurement: Measurement) -> list[float]:
     targets, embedding = measurement.targets, measurement.fit_embedding
     cut = round(len(embedding) * (1 - VALIDATION))
     like = embedding[:cut]
-    features = standardise(like, like).double()
     mean = targets.fit[:cut].double().mean(0)
+    features = standardise(like, like).double()
     scale, axes = torch.linalg.eigh(features.T @ features / cut)
-    # In the eigenbasis of the features all penalties share the one decomposition.
-    projected = (axes.T @ (features.T @ (targets.fit[:cut].double() - mean)) / cut).float()
+    # In the eigenbasis of the features the weights of every penalty are these, divided by (scale + penalty).
+    weights = axes.T @ (features.T @ (targets.fit[:cut].double() - mean)) / cut
+    shrinkage = [1 / (scale.clamp(min=0) + penalty) for penalty in PENALTIES]
 
     def errors(seen: Tensor, truth: Tensor) -> Tensor:
-        """Squared error a band, for each penalty. Shapes: ``(penalties, bands)``."""
-        turned = standardise(seen, like) @ axes.float()
-        rows = []
-        for penalty in PENALTIES:
-            predicted = turned @ (projected / (scale.clamp(min=0) + penalty).float()[:, None]) + mean.float()
-            rows.append(band_sums((truth - predicted).double().square().mean(0), targets.basis))
-        return torch.stack(rows)
+        """Squared error a band, for each penalty. Shapes: ``(N, D)``, ``(N, R)`` -> ``(penalties, bands)``."""
+        turned = standardise(seen, like).double() @ axes
+        centred = truth.double() - mean
+        # E(t - u w)^2 = E t^2 - 2 w E(u t) + w E(u u) w: the images enter once, not once a penalty.
+        energy = centred.square().mean(0)
+        cross, gram = turned.T @ centred / len(seen), turned.T @ turned / len(seen)
+        shrunk = [factor[:, None] * weights for factor in shrinkage]
+        rows = [energy - 2 * (one * cross).sum(0) + (one * (gram @ one)).sum(0) for one in shrunk]
+        return band_sums(torch.stack(rows), targets.basis)
 
     chosen = errors(embedding[cut:], targets.fit[cut:]).argmin(0)
     test = errors(measurement.test_embedding, targets.test).gather(0, chosen[None])[0]

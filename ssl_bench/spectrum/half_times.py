@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
-
-from scipy.stats import spearmanr
 
 
 def first_crossing(
@@ -32,16 +31,17 @@ def first_crossing(
 
 
 def order_correlation(half_times: Sequence[float | None]) -> float | None:
-    """Spearman's rank correlation of half-time with band index; 1 means band after band.
+    """Rank correlation of half-time with band index: 1 means band after band, -1 the reverse.
 
-    A band that never got there counts as later than all that did, tied with its like.
+    Goodman and Kruskal's gamma: of all pairs of bands whose half-times differ, the share in order less the share out
+    of order. A band that never got there is later than every band that did; a pair of such bands says nothing, so that
+    a run which is cut short is not scored for what it had no time to do.
 
-    Returns: ``None`` if fewer than three bands got there, or all at the same time.
+    Returns: ``None`` if fewer than three bands got there, or no two half-times differ.
     """
-    found = [value for value in half_times if value is not None]
-    if len(found) < 3 or len(set(found)) == 1:
+    if sum(value is not None for value in half_times) < 3:
         return None
-    ranks = [math.inf if value is None else value for value in half_times]
-    latest = max(found) * 2 + 1
-    finite = [latest if value == math.inf else value for value in ranks]
-    return float(spearmanr(range(len(finite)), finite).statistic)
+    times = [math.inf if value is None else value for value in half_times]
+    pairs = [(early, late) for early, late in itertools.combinations(times, 2) if early != late]
+    in_order = sum(early < late for early, late in pairs)
+    return (2 * in_order - len(pairs)) / len(pairs) if pairs else None
