@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,7 @@ from ssl_bench.errors import UserError
 
 @dataclass(frozen=True)
 class Spec:
-    """A parsed spec: a name and its arguments (literals, lists, or further specs). ``str()`` gives the text form."""
+    """A parsed spec: a name and its arguments (literals, bare words, lists, or further specs). ``str()`` gives the text form."""
 
     name: str
     arguments: dict[str, Any] = field(default_factory=dict)
@@ -28,12 +29,14 @@ def parse_spec(text: str) -> Spec:
 
     Raises: UserError that points at the place.
     """
+    text = text.strip()
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
+        # ``from`` is a word of Python's own; "fr0m" has its length, so that columns stay true.
+        tree = ast.parse(re.sub(r"\bfrom(?=\s*=)", "fr0m", text), mode="eval").body
     except SyntaxError as error:
         column = max((error.offset or 1) - 1, 0)
         raise _error(text, column, "cannot be read here") from error
-    value = _value(text.strip(), tree)
+    value = Spec(tree.id) if isinstance(tree, ast.Name) else _value(text, tree)
     if isinstance(value, Spec):
         return value
     raise _error(text, 0, "is not a name")
@@ -43,7 +46,7 @@ def _value(text: str, node: ast.expr) -> Any:
     if isinstance(node, ast.Name) and node.id in ("true", "false", "null"):
         return {"true": True, "false": False, "null": None}[node.id]
     if isinstance(node, ast.Name):
-        return Spec(node.id)
+        return node.id
     if isinstance(node, ast.Call):
         return _call(text, node)
     if isinstance(node, ast.List):
@@ -65,7 +68,8 @@ def _call(text: str, node: ast.Call) -> Spec:
     for keyword in node.keywords:
         if keyword.arg is None or keyword.arg in arguments:
             raise _error(text, keyword.value.col_offset, "is given twice or has no key")
-        arguments[keyword.arg] = _value(text, keyword.value)
+        key = "from" if keyword.arg == "fr0m" else keyword.arg
+        arguments[key] = _value(text, keyword.value)
     return Spec(node.func.id, arguments)
 
 
@@ -74,6 +78,8 @@ def _text(value: Any) -> str:
         return "[" + ", ".join(_text(item) for item in value) + "]"
     if isinstance(value, tuple):
         return "(" + ", ".join(_text(item) for item in value) + ")"
+    if isinstance(value, str) and value.isidentifier():
+        return value
     return str(value) if isinstance(value, Spec) else repr(value)
 
 

@@ -6,7 +6,9 @@ import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -51,6 +53,22 @@ def pixel_moments(images: Tensor) -> tuple[Tensor, Tensor]:
         gram += shifted.T @ shifted
     mean = total / len(images)
     return mean + CENTRE, gram / len(images) - torch.outer(mean, mean)
+
+
+def pca_edges(variances: np.ndarray[Any, np.dtype[np.float64]], bands: int) -> list[int]:
+    """Edges of index bands, log-spaced after a first band that is just wide enough to hold the most variance.
+
+    Returns: ascending indices from 0 to the number of components, ``bands`` + 1 of them, fewer if components are few.
+    """
+    count = len(variances)
+    cumulative = np.concatenate([[0.0], np.cumsum(variances)])
+    for first in range(1, count + 1):
+        inner = np.unique(np.round(np.geomspace(first, count, bands)).astype(int))
+        edges = [0, *inner.tolist()]
+        held = np.diff(cumulative[edges])
+        if held[0] >= held.max():
+            return edges
+    return [0, count]
 
 
 def eigenbasis(data: ImageData) -> Eigenbasis:

@@ -10,20 +10,39 @@ from typing import TYPE_CHECKING
 
 from ssl_bench.config import validate
 from ssl_bench.registry import Entry, Registry
-from ssl_bench.spec import parse_spec
+from ssl_bench.spec import Spec, parse_spec
 
 if TYPE_CHECKING:
     from ssl_bench.noise.base import Noise
 
+_HOME = "ssl_bench.noise"
+
 NOISES: Registry[type[Noise]] = Registry(
     "noise",
     {
-        "gaussian": Entry("ssl_bench.noise.gaussian:Gaussian", "white noise: gaussian(sigma)"),
-        "power_law": Entry(
-            "ssl_bench.noise.power_law:PowerLaw", "stationary noise with power ~ f^-alpha: power_law(alpha, sigma)"
-        ),
-        "band": Entry("ssl_bench.noise.band:Band", "stationary noise in a ring of frequencies: band(low, high, sigma)"),
-        "mask": Entry("ssl_bench.noise.mask:Mask", "whole patches set to zero: mask(ratio, patch)"),
+        name: Entry(f"{_HOME}.{target}", summary)
+        for name, target, summary in [
+            ("band", "band:Band", "equal power in a ring of frequencies: band(low, high, sigma)"),
+            ("block_mask", "mask:BlockMask", "one square set to zero: block_mask(size)"),
+            ("blur", "linear:Blur", "Gaussian blur: blur(sigma)"),
+            ("channel_mask", "mask:ChannelMask", "whole channels set to zero: channel_mask(ratio)"),
+            ("color_mask", "color_mask:ColorMask", "thresholded filtered noise: color_mask(color, ratio)"),
+            ("compose", "combine:Compose", "one noise after another: compose(parts=[...])"),
+            ("downsample", "linear:Downsample", "means of squares: downsample(factor)"),
+            ("frequency_mask", "linear:FrequencyMask", "low or high frequencies kept: frequency_mask(cutoff, keep)"),
+            ("gaussian", "gaussian:Gaussian", "white noise: gaussian(sigma)"),
+            ("mask", "mask:Mask", "whole patches set to zero: mask(ratio, patch)"),
+            ("mixture", "combine:Mixture", "one of several noises an image: mixture(parts=[...], weights=[...])"),
+            ("notch", "band:Notch", "equal power outside a ring of frequencies: notch(low, high, sigma)"),
+            ("oriented", "oriented:Oriented", "stripes: oriented(angle, width, alpha, sigma)"),
+            ("patch_pca", "pca:PatchPCA", "noise in top components of patches: patch_pca(patch, components, sigma)"),
+            ("pca", "pca:PCANoise", "one variance a band of principal components: pca(gains=[...])"),
+            ("pca_mask", "pca:PCAMask", "principal components set to zero: pca_mask(ratio)"),
+            ("power_law", "power_law:PowerLaw", "stationary noise with power ~ f^-alpha: power_law(alpha, sigma)"),
+            ("schedule", "combine:Schedule", "one noise turning into another: schedule(from, to)"),
+            ("speckle", "speckle:Speckle", "multiplicative noise: speckle(sigma)"),
+            ("spectrum", "spectrum:Spectrum", "one variance a ring of frequencies: spectrum(gains=[...])"),
+        ]
     },
 )
 
@@ -33,5 +52,12 @@ def make_noise(text: str) -> Noise:
 
     Raises: UserError for an unknown name, an unknown or ill-typed argument, or text that is no spec.
     """
-    spec = parse_spec(text)
-    return validate(NOISES.get(spec.name), spec.arguments, f"noise {text!r}")
+    return from_spec(parse_spec(text))
+
+
+def from_spec(spec: Spec) -> Noise:
+    """The noise of a parsed spec; its parts, where it has any, are noises too.
+
+    Raises: UserError as :func:`make_noise` does.
+    """
+    return validate(NOISES.get(spec.name), spec.arguments, f"noise '{spec}'")

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Self
 
 from torch import Generator, Tensor
 
 from ssl_bench.config import Options
+from ssl_bench.data.images import ImageData
+
+Shape = tuple[int, int, int]
 
 
 class Noise(Options):
@@ -14,7 +18,18 @@ class Noise(Options):
 
     It acts on standardised images (per-channel mean removed, divided by one standard deviation), so ``sigma=1`` is as
     much noise as signal.
+
+    Every family is a random linear map of the image plus independent noise, ``T x + e``. Theory needs two things of it
+    and no more: :meth:`mean_map` and :meth:`second_map`.
     """
+
+    def prepare(self, data: ImageData) -> Self:
+        """The noise fitted to a dataset, for families that speak of its principal components; others are as they are."""
+        return self
+
+    def at(self, progress: float) -> Noise:
+        """The noise at a point of training, 0 to 1; only a schedule changes."""
+        return self
 
     @abstractmethod
     def sample(self, images: Tensor, generator: Generator) -> Tensor:
@@ -22,3 +37,16 @@ class Noise(Options):
 
         Shapes: images ``(B, C, H, W)``, standardised, on the generator's device -> the same.
         """
+
+    def mean_map(self, matrix: Tensor, shape: Shape) -> Tensor:
+        """``E[T] @ matrix``: with the data's second moment, E[noisy x^T]. Additive noise changes nothing.
+
+        Args:
+            matrix: ``(D, n)`` float64, D = C H W.
+            shape: ``(C, H, W)``.
+        """
+        return matrix
+
+    @abstractmethod
+    def second_map(self, matrix: Tensor, shape: Shape) -> Tensor:
+        """E[noisy noisy^T] of images with E[x x^T] = ``matrix``. Shapes: ``(D, D)`` float64 to the same."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import torch
 from pydantic import Field
-from torch import Generator, Tensor
+from torch import Tensor
 
-from ssl_bench.noise.base import Noise
-from ssl_bench.noise.stationary import radial_frequency, sample_stationary, unit_gain
+from ssl_bench.noise.stationary import Stationary, radial_frequency
 
 
-class PowerLaw(Noise):
+class PowerLaw(Stationary):
     """``power_law(alpha, sigma)``: power spectrum proportional to f^-alpha, variance ``sigma``^2 a pixel.
 
     f is the radial frequency in cycles per pixel; no power at f = 0; channels are independent. alpha = 0 is white, 1
@@ -18,12 +17,10 @@ class PowerLaw(Noise):
     """
 
     alpha: float = Field(allow_inf_nan=False)
-    sigma: float = Field(ge=0, allow_inf_nan=False)
 
-    def sample(self, images: Tensor, generator: Generator) -> Tensor:
-        """See :meth:`Noise.sample`."""
-        height, width = images.shape[-2:]
+    def power(self, height: int, width: int) -> Tensor:
+        """See :meth:`Stationary.power`."""
         frequency = radial_frequency(height, width)
-        power = torch.where(frequency > 0, frequency, torch.inf).pow(-self.alpha)
-        power[0, 0] = 0.0
-        return sample_stationary(images, unit_gain(power, width), self.sigma, generator)
+        # Relative to the lowest frequency, so that no power overflows.
+        relative = torch.where(frequency > 0, frequency * max(height, width), torch.inf)
+        return torch.where(frequency > 0, relative.pow(-self.alpha), 0.0)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ssl_bench.data.moments import Eigenbasis
+from ssl_bench.data.moments import Eigenbasis, pca_edges
 
 
 @dataclass(frozen=True)
@@ -84,19 +84,3 @@ class RadialBasis:
         """See :meth:`Basis.coefficients`. Real parts of all channels, then imaginary parts."""
         plane = torch.fft.rfft2(images, norm="ortho") * self.weight
         return torch.cat([plane.real.flatten(1), plane.imag.flatten(1)], dim=1)
-
-
-def pca_edges(variances: np.ndarray[tuple[int], np.dtype[np.float64]], bands: int) -> list[int]:
-    """Edges of index bands, log-spaced after a first band that is just wide enough to hold the most variance.
-
-    Returns: ascending indices from 0 to the number of components, ``bands`` + 1 of them, fewer if components are few.
-    """
-    count = len(variances)
-    cumulative = np.concatenate([[0.0], np.cumsum(variances)])
-    for first in range(1, count + 1):
-        inner = np.unique(np.round(np.geomspace(first, count, bands)).astype(int))
-        edges = [0, *inner.tolist()]
-        held = np.diff(cumulative[edges])
-        if held[0] >= held.max():
-            return edges
-    return [0, count]
