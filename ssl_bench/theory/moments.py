@@ -1,0 +1,71 @@
+"""Second moments of a dataset and its labels: all that the closed forms need of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from ssl_bench.data.images import ImageData, Split
+from ssl_bench.data.moments import CENTRE, EXACT_ROWS, pixel_moments
+
+# The official preprocessing jitters the images by 0.001 of their deviation; its expected effect on the second moment.
+JITTER = 1e-6
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Averages over samples of standardised images x, less the training mean image, and one-hot labels y.
+
+    Shapes: second ``(D, D)`` E[x x^T]; labels ``(D, K)`` E[x (y - ybar)^T], ybar of the training set; shares ``(K,)``
+    of the classes; spread: E|y - ybar|^2. All float64; D = C H W.
+    """
+
+    second: Tensor
+    labels: Tensor
+    shares: Tensor
+    spread: float
+
+
+def dataset_moments(data: ImageData) -> tuple[Moments, Moments]:
+    """Moments of the training and of the test images, both about the training mean.
+
+    The training second moment carries the jitter of the official preprocessing, without which components of no
+    variance make the generalised eigenproblem degenerate.
+    """
+    scale = 255 * data.statistics.std
+    mean, covariance = pixel_moments(data.train.images)
+    shares = _shares(data.train, data.classes)
+    second = covariance / scale**2
+    second += JITTER * second.diagonal().mean() * torch.eye(len(second), dtype=torch.float64)
+    train = Moments(second, _with_labels(data.train, data, mean, shares) / scale, shares, _spread(shares, shares))
+    test_mean, test_covariance = pixel_moments(data.test.images)
+    offset = test_mean - mean
+    test_second = (test_covariance + torch.outer(offset, offset)) / scale**2
+    test_shares = _shares(data.test, data.classes)
+    test_labels = _with_labels(data.test, data, mean, shares) / scale
+    return train, Moments(test_second, test_labels, test_shares, _spread(test_shares, shares))
+
+
+def _shares(split: Split, classes: int) -> Tensor:
+    return torch.bincount(split.labels, minlength=classes).double() / len(split)
+
+
+def _spread(shares: Tensor, centre: Tensor) -> float:
+    """E|y - ybar|^2 of one-hot labels with these class shares."""
+    return float((shares * (1 - 2 * centre)).sum() + centre.square().sum())
+
+
+def _with_labels(split: Split, data: ImageData, mean: Tensor, centre: Tensor) -> Tensor:
+    """E[(x - mean) (y - centre)^T] in pixel units. Shapes: ``(D, K)``."""
+    total = torch.zeros(split.images[0].numel(), data.classes, dtype=torch.float64)
+    for images, labels in zip(torch.split(split.images, EXACT_ROWS), torch.split(split.labels, EXACT_ROWS), strict=True):
+        pixels = images.flatten(1).float() - CENTRE
+        total += pixels.T @ one_hot(labels, data.classes).float()
+    shares = _shares(split, data.classes)
+    average = total.sum(1) / len(split)
+    # E[(x - m)(y - c)^T] = E[x y^T] - m E[y]^T - E[x] c^T + m c^T
+    shifted = mean - CENTRE
+    return total / len(split) - torch.outer(shifted, shares) - torch.outer(average - shifted, centre)
