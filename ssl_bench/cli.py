@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ssl_bench.backbones import TIMM_NOTE
 from ssl_bench.config import Config, load_config, validate
 from ssl_bench.data import DATASETS
 from ssl_bench.errors import UserError, did_you_mean
@@ -56,7 +57,7 @@ def compare(
     from ssl_bench.comparison import compare as run
 
     summary = run(raw, out)
-    failed = [row for row in summary["runs"] + summary["baselines"] if row["status"] == "failed"]
+    failed = [row for row in summary["runs"] + summary["baselines"] if row["error"]]
     _show(summary, as_json, lambda: _comparison_lines(summary, out))
     if failed:
         raise typer.Exit(1)
@@ -91,7 +92,7 @@ def evaluate(
 def analyze(
     target: Annotated[str, typer.Argument(help="A run directory.")], settings: Overrides = None, as_json: AsJson = False
 ) -> None:
-    """Which bands a run holds, and when it learned them. Overrides: snapshot=all|last|STEP, bands=8, ..."""
+    """Which bands a run holds, and when it learned them. Overrides: snapshot=last|all|STEP, bands=8, ..."""
     from ssl_bench.measuring import analyze as run
 
     result = run(target, _section(target, "analysis", settings))
@@ -111,9 +112,10 @@ def report(
 
 @app.command("list")
 def list_names(
-    kind: Annotated[str, typer.Argument(help="objectives, backbones, datasets or noises.")], as_json: AsJson = False
+    kind: Annotated[str, typer.Argument(help="One of the plural kinds.")],
+    as_json: AsJson = False,
 ) -> None:
-    """What can be named, third-party plug-ins included."""
+    """What can be named, third-party plug-ins included: objectives, backbones, datasets, noises or analyzers."""
     names = _registry(kind)
     _show(names, as_json, lambda: _name_lines(kind, names))
 
@@ -164,11 +166,9 @@ def _section(target: str, section: str, overrides: list[str] | None) -> Any:
     """A run's own evaluation or analysis settings with overrides; ``KEY`` and ``SECTION.KEY`` mean the same."""
     from ssl_bench.runs.directory import RunDirectory
 
-    if not RunDirectory(Path(target)).record_file.exists():
-        raise UserError(f"{target} is no run directory (it has no run.json): give the --out of ssl-bench pretrain")
     current = getattr(RunDirectory(Path(target)).config(), section)
     given = load_config(None, [word.removeprefix(f"{section}.") for word in overrides or []])
-    return validate(type(current), {**current.model_dump(mode="json"), **given}, section)
+    return validate(type(current), {**current.model_dump(mode="json"), "snapshot": "last", **given}, section)
 
 
 def _registry(kind: str) -> dict[str, str]:
@@ -193,14 +193,15 @@ def _show(value: Any, as_json: bool, lines: Callable[[], list[str]]) -> None:
 def _name_lines(kind: str, names: dict[str, str]) -> list[str]:
     width = max(map(len, names), default=0)
     lines = [f"{name:<{width}}  {summary}" for name, summary in names.items()]
-    return [*lines, "(and any CNN or ViT of timm, by its name there)"] if kind == "backbones" else lines
+    return [*lines, TIMM_NOTE] if kind == "backbones" else lines
 
 
 def _comparison_lines(summary: dict[str, Any], out: Path) -> list[str]:
     lines = [f"{'linear':>7} {'k-NN':>7}  run   (chance {summary['chance']:.3f})"]
     for row in summary["runs"] + summary["baselines"]:
         probe = row["probe"]
-        numbers = f"{probe['linear_top1']:7.3f} {probe['knn_top1']:7.3f}" if probe else f"{row['status']:>15}"
+        state = "not measured" if row["status"] == "finished" else row["status"]
+        numbers = f"{probe['linear_top1']:7.3f} {probe['knn_top1']:7.3f}" if probe else f"{state:>15}"
         noise = row["noise"] or row["views_noise"]
         lines.append(
             f"{numbers}  {row['objective']}{f' {noise}' if noise else ''} {row['backbone']} seed {row['seed']}"

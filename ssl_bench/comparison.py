@@ -15,7 +15,7 @@ from ssl_bench.data.load import load_dataset
 from ssl_bench.errors import UserError
 from ssl_bench.files import write_json
 from ssl_bench.matrix import BASELINES, Skipped, baseline_cells, cells, dataset_key, resolve_cells
-from ssl_bench.measuring import analyze, evaluate, measured_with
+from ssl_bench.measuring import analysis_question, analyze, evaluate, evaluation_question, is_measured
 from ssl_bench.objectives import OBJECTIVES
 from ssl_bench.runs.directory import RunDirectory
 from ssl_bench.runs.summary import summarise_runs
@@ -46,7 +46,10 @@ def compare(raw: Mapping[str, Any], out: str | Path) -> dict[str, Any]:
         OBJECTIVES.get(name)
     wanted = cells({key: value for key, value in raw.items() if key not in CompareConfig.model_fields})
     references = baseline_cells(wanted, own.baselines)
-    data = {dataset_key(config): load_dataset(config.dataset) for config in reversed(wanted)}
+    data: dict[str, ImageData] = {}
+    for config in wanted:
+        if dataset_key(config) not in data:
+            data[dataset_key(config)] = load_dataset(config.dataset)
     main, skipped = resolve_cells(wanted, data)
     baselines, _ = resolve_cells(references, data)
     out = _claim(Path(out))
@@ -55,13 +58,13 @@ def compare(raw: Mapping[str, Any], out: str | Path) -> dict[str, Any]:
     every = [*main, *baselines]
     for number, config in enumerate(every, start=1):
         console.print(f"[{number}/{len(every)}] {title(config)}", markup=False)
-        images = data[dataset_key(config)]
-        _run_cell(config, run_path(out, config), images, benches, console)
-    summary = _summary(out, main, baselines, skipped, next(iter(data.values())))
+        _run_cell(config, run_path(out, config), data[dataset_key(config)], benches, console)
+    summary = _summary(out, main, baselines, skipped, data[dataset_key(wanted[0])])
     write_json(out / "summary.json", summary)
-    from ssl_bench.report import write_report
+    if any(row["status"] == "finished" for row in summary["runs"] + summary["baselines"]):
+        from ssl_bench.report import write_report
 
-    write_report([out], out / "report.html")
+        write_report([out], out / "report.html")
     return summary
 
 
@@ -73,20 +76,25 @@ def run_path(out: Path, config: Config) -> Path:
 
 
 def _run_cell(config: Config, path: Path, data: ImageData, benches: dict[str, Bench], console: Console) -> None:
-    """Pretrain, evaluate and analyze one cell, as far as it is not done. A failed run is recorded, not raised."""
+    """Pretrain, evaluate and analyze one cell, as far as it is not done. A failure is recorded, not raised."""
     try:
         run = pretrain(config, path, data)
-    except TrainingFailed as error:
+        _measure(run, config, data, benches)
+    except (TrainingFailed, UserError) as error:
         console.print(f"  failed: {error}", markup=False)
-        return
-    last = max(run.snapshots())
-    if measured_with(run.evaluation_file, config.evaluation, last) is None:
-        evaluate(path, config.evaluation, data)
-    if measured_with(run.spectrum_file, config.analysis, last) is None:
-        key = f"{data.fingerprint} {config.analysis.bands} {config.analysis.fit_samples} {config.analysis.test_samples}"
+        RunDirectory(path).update(error=str(error))
+
+
+def _measure(run: RunDirectory, config: Config, data: ImageData, benches: dict[str, Bench]) -> None:
+    """Evaluate and analyze a run, unless its files answer the same questions already."""
+    question = evaluation_question(config.evaluation)
+    if not is_measured(run, run.evaluation_file, question, config.evaluation.snapshot):
+        evaluate(run.path, config.evaluation, data)
+    if not is_measured(run, run.spectrum_file, analysis_question(config.analysis), config.analysis.snapshot):
+        key = f"{data.fingerprint} {config.analysis.model_dump_json(exclude={'snapshot'})}"
         if key not in benches:
             benches[key] = make_bench(data, config.analysis)
-        analyze(path, config.analysis, data, benches[key])
+        analyze(run.path, config.analysis, data, benches[key])
 
 
 def _summary(
@@ -107,9 +115,11 @@ def _summary(
 def _claim(out: Path) -> Path:
     """The directory of a comparison, made if need be.
 
-    Raises: UserError if it holds a single run, or is a file.
+    Raises: UserError if it is a file, holds a single run, or holds something else.
     """
     if out.is_file() or (out / "run.json").exists():
         raise UserError(f"{out} is {'a file' if out.is_file() else 'one run, not a comparison'}: choose another --out")
-    out.mkdir(parents=True, exist_ok=True)
+    if out.is_dir() and any(out.iterdir()) and not (out / "runs").is_dir():
+        raise UserError(f"{out} is not empty and no comparison (it has no runs/): choose another --out")
+    (out / "runs").mkdir(parents=True, exist_ok=True)
     return out

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -18,6 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ssl_bench.errors import UserError, did_you_mean
 
 SHORT_FORMS = ("objective", "backbone", "dataset")
+
+# Peak learning rates for a batch of 256, used when none is given.
+DEFAULT_RATES = {"adamw": 1e-3, "sgd": 0.06, "lars": 0.3}
 
 
 class Options(BaseModel):
@@ -100,7 +103,9 @@ class EvaluationConfig(Options):
     held_out: float = Field(0.1, gt=0, lt=1)
     probe_epochs: int = Field(50, ge=1)
     probe_batch_size: int = Field(256, ge=1)
-    learning_rates: tuple[float, ...] = Field((0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0), min_length=1)
+    learning_rates: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0), min_length=1
+    )
     knn_k: int = Field(20, ge=1)
     snapshot: Literal["last", "all"] | int = "last"
     seed: int = 0

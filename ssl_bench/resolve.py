@@ -5,20 +5,28 @@ from __future__ import annotations
 import torch
 
 from ssl_bench.backbones import make_backbone
-from ssl_bench.config import BackboneConfig, Config, ObjectiveConfig, ViewsConfig, section_options
+from ssl_bench.config import (
+    DEFAULT_RATES,
+    BackboneConfig,
+    Config,
+    ObjectiveConfig,
+    TrainingConfig,
+    ViewsConfig,
+    section_options,
+)
 from ssl_bench.data.images import ImageData
 from ssl_bench.data.views import resolve_recipe
 from ssl_bench.errors import UserError
-from ssl_bench.noise import make_noise
+from ssl_bench.noise import canonical
 from ssl_bench.objectives import OBJECTIVES
 from ssl_bench.objectives.base import Objective
-from ssl_bench.training.optimizers import DEFAULT_RATES
 
 
 def drop_unused(config: Config) -> Config:
     """Without the settings the objective does not use: how one matrix serves objectives that differ in what they take.
 
-    ``noise`` is for objectives that corrupt their input, ``views`` for those that train on augmented views.
+    ``noise`` is for objectives that corrupt their input, ``views`` for those that train on augmented views,
+    ``training`` for those that train.
     """
     objective = OBJECTIVES.get(config.objective.name)
     changes: dict[str, object] = {}
@@ -26,6 +34,8 @@ def drop_unused(config: Config) -> Config:
         changes["noise"] = None
     if objective.views.recipe == "none":
         changes["views"] = ViewsConfig()
+    if not objective.trains:
+        changes["training"] = TrainingConfig(accelerator=config.training.accelerator)
     return config.model_copy(update=changes)
 
 
@@ -44,18 +54,17 @@ def resolve(config: Config, data: ImageData) -> Config:
     if config.views != ViewsConfig() and objective.views.recipe == "none":
         raise UserError(f"objective {name!r} trains on the images themselves and takes no views settings")
     noise = config.noise or objective.default_noise
-    for spec in (noise, config.views.noise):
-        if spec is not None:
-            make_noise(spec)
+    views_noise = config.views.noise
     resolve_recipe(config.views, objective.views.recipe, data.image_size)
     _check_training(config, data if objective.trains else None)
     rate = config.training.learning_rate or DEFAULT_RATES[config.training.optimizer]
     return config.model_copy(
         update={
             "objective": ObjectiveConfig.model_validate({"name": name, **options.model_dump(mode="json")}),
-            "noise": noise,
+            "noise": canonical(noise) if noise else None,
+            "views": config.views.model_copy(update={"noise": canonical(views_noise) if views_noise else None}),
             "backbone": _resolve_backbone(config, data, objective),
-            "training": config.training.model_copy(update={"learning_rate": rate}),
+            "training": config.training.model_copy(update={"learning_rate": rate, "precision": _precision(config)}),
         }
     )
 
@@ -66,12 +75,20 @@ def _resolve_backbone(config: Config, data: ImageData, objective: type[Objective
     if objective.fixed_backbone is not None:
         fixed = {"name": objective.fixed_backbone, "embedding": "latent", "patch_size": None}
         return chosen.model_copy(update=fixed)
+    if chosen.name == "pixels":
+        raise UserError("backbone 'pixels' trains nothing: use objective=pixels")
     with torch.random.fork_rng(devices=[]):
         info = make_backbone(chosen, data.image_size, data.channels).info
     reason = objective.unsupported(info)
     if reason is not None:
         raise UserError(reason)
     return chosen.model_copy(update={"embedding": info.embedding})
+
+
+def _precision(config: Config) -> str:
+    """Float32 on a CPU, bf16 on a GPU, unless the user says otherwise; part of what a run is."""
+    on_gpu = config.training.accelerator != "cpu" and torch.cuda.is_available()
+    return config.training.precision or ("bf16-mixed" if on_gpu else "32-true")
 
 
 def _check_training(config: Config, data: ImageData | None) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ssl_bench.config import validate
 from ssl_bench.registry import Entry, Registry
-from ssl_bench.spec import parse_spec
+from ssl_bench.spec import Spec, parse_spec
 
 if TYPE_CHECKING:
     from ssl_bench.noise.base import Noise
@@ -35,3 +35,11 @@ def make_noise(text: str) -> Noise:
     """
     spec = parse_spec(text)
     return validate(NOISES.get(spec.name), spec.arguments, f"noise {text!r}")
+
+
+def canonical(text: str) -> str:
+    """The one way to write a noise: validated values, in the order of its fields.
+
+    Raises: UserError as :func:`make_noise` does.
+    """
+    return str(Spec(parse_spec(text).name, make_noise(text).model_dump(exclude_unset=True)))

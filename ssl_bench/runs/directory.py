@@ -68,8 +68,10 @@ class RunDirectory:
     def record(self) -> dict[str, Any]:
         """run.json.
 
-        Raises: UserError if it is not there or broken.
+        Raises: UserError if it is not there (then this is no run directory) or broken.
         """
+        if not self.record_file.exists():
+            raise UserError(f"{self.path} is no run directory (it has no run.json): give the --out of pretrain")
         return read_json(self.record_file)
 
     def config(self) -> Config:
@@ -77,6 +79,7 @@ class RunDirectory:
 
         Raises: UserError if it is not there or broken.
         """
+        self.record()
         file = self.path / "config.yaml"
         try:
             raw = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -98,6 +101,10 @@ class RunDirectory:
         """Whether the run is there and complete."""
         return self.record_file.exists() and self.record().get("status") == "finished"
 
+    def add_session(self) -> None:
+        """Note in run.json with what this session goes on: a resumed run may be made by several."""
+        self.update(sessions=[*self.record().get("sessions", []), describe_environment()])
+
     def claim(self, config: Config) -> None:
         """Make this directory that configuration's, or find that it is already.
 
@@ -112,9 +119,9 @@ class RunDirectory:
                     "choose another --out, or delete it"
                 )
             return
-        strangers = (
-            [item.name for item in self.path.iterdir() if item.name != "config.yaml"] if self.path.exists() else []
-        )
+        left = list(self.path.iterdir()) if self.path.exists() else []
+        # What a kill left of a file that was being written, or of this claim itself, is no stranger's.
+        strangers = [item.name for item in left if item.name != "config.yaml" and not item.name.endswith(".part")]
         if strangers:
             raise UserError(f"{self.path} is not empty and no run ({strangers[0]} is there): choose another --out")
         self.path.mkdir(parents=True, exist_ok=True)
@@ -122,6 +129,11 @@ class RunDirectory:
         write_json(
             self.record_file, {"schema": 1, "id": identity(config), "status": "running", **describe_environment()}
         )
+
+    @property
+    def last_step(self) -> int:
+        """The newest step run.json knows of; the last one of a finished run."""
+        return int(self.record().get("progress", {}).get("step", 0))
 
     def append_metrics(self, rows: Iterable[dict[str, Any]]) -> None:
         """Add lines to metrics.jsonl."""

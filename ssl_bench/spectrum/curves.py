@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,11 @@ from ssl_bench.seeds import derive_seed
 from ssl_bench.spectrum import ANALYZERS
 from ssl_bench.spectrum.analyzer import Measurement, Targets, make_targets
 from ssl_bench.spectrum.bases import Basis, PCABasis, RadialBasis
+from ssl_bench.spectrum.embedding import alpha_req, rankme
 from ssl_bench.spectrum.half_times import first_crossing, order_correlation
 
+# The name of what is measured here and how; stored with every curve.
+PROTOCOL = "bands/1"
 EXAMPLES = 8
 # Below this final R^2 a band was not learned, and half of it is noise: it has no half-time.
 LEAST_DECODABLE = 0.05
@@ -53,7 +56,12 @@ def measure(bench: Bench, subject: Subject, cache: Path | None) -> dict[str, Any
     fit = embed(subject, bench.data, bench.fit, cache)
     test = embed(subject, bench.data, bench.test, cache)
     difference = _difference(bench, subject)
-    row: dict[str, Any] = {"step": subject.step, "samples_seen": subject.samples_seen}
+    row: dict[str, Any] = {
+        "step": subject.step,
+        "samples_seen": subject.samples_seen,
+        "trained": subject.trained,
+        "embedding": {"rankme": rankme(test), **alpha_req(test)},
+    }
     for targets in bench.targets:
         measurement = Measurement(targets, fit, test, difference)
         answers = {name: ANALYZERS.get(name)(measurement) for name in ANALYZERS}
@@ -75,7 +83,7 @@ def examples(bench: Bench, subject: Subject) -> dict[str, Tensor]:
 
 def summarise(bench: Bench, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Bands of each basis at the last snapshot, with half-times over all: the ``BAND`` lists and their order."""
-    summary: dict[str, Any] = {}
+    summary: dict[str, Any] = {"trained": rows[-1]["trained"], "embedding": rows[-1]["embedding"]}
     for targets in bench.targets:
         name = targets.basis.name
         summary[name] = [_band(targets, rows, index) for index in range(len(targets.basis.bands))]
@@ -87,17 +95,6 @@ def summarise(bench: Bench, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         for targets in bench.targets
     }
     return summary
-
-
-def measure_all(
-    bench: Bench, subjects: Sequence[Subject], cache: Path | None, tick: Callable[[], None]
-) -> list[dict[str, Any]]:
-    """:func:`measure` of every snapshot, in order; ``tick`` is called after each."""
-    rows = []
-    for subject in subjects:
-        rows.append(measure(bench, subject, cache))
-        tick()
-    return rows
 
 
 def _band(targets: Targets, rows: Sequence[dict[str, Any]], index: int) -> dict[str, Any]:
