@@ -18,6 +18,9 @@ from ssl_bench.data import DATASETS
 from ssl_bench.errors import UserError, did_you_mean
 from ssl_bench.objectives import OBJECTIVES
 
+# What typer makes of Ctrl-C.
+INTERRUPTED = 130
+
 app = typer.Typer(
     name="ssl-bench",
     help="Compare self-supervised objectives on one backbone: pretrain, probe, and see which bands each learned first.",
@@ -28,6 +31,9 @@ app = typer.Typer(
 )
 noise_app = typer.Typer(help="The noise distributions.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(noise_app, name="noise")
+
+# Columns of a comparison's summary that need no second mention among the swept settings.
+SHOWN_ANYWAY = ("objective.name", "noise", "views.noise", "backbone.name", "dataset.name", "seed")
 
 Settings = Annotated[
     list[str] | None,
@@ -70,7 +76,7 @@ def pretrain(
     as_json: AsJson = False,
 ) -> None:
     """Do one pretraining run, or go on with it where it was interrupted."""
-    config = validate(Config, _load(settings))
+    config = validate(Config, _load(settings), _source(settings))
     from ssl_bench.training.pretraining import pretrain as run
 
     record = run(config, out).record()
@@ -103,11 +109,14 @@ def analyze(
 def report(
     directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Comparisons or run directories.")],
     out: Annotated[Path, typer.Option(help="The HTML file; Markdown and CSV are written beside it.")],
+    as_json: AsJson = False,
 ) -> None:
     """Write a comparison report from finished runs."""
-    from ssl_bench.report import write_report
+    from ssl_bench.reporting import report as run
 
-    print(write_report(directories, out))
+    page = run(directories, out)
+    files = {"html": str(page), "markdown": str(page.with_suffix(".md")), "csv": str(page.with_suffix(".csv"))}
+    _show(files, as_json, lambda: [str(page)])
 
 
 @app.command("list")
@@ -133,9 +142,10 @@ def main() -> None:
     except UserError as error:
         print(f"ssl-bench: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("ssl-bench: interrupted; the same command goes on where it stopped", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            print("ssl-bench: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        raise
     except BrokenPipeError:
         # The reader of our output left (``| head``); nothing is wrong.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -160,6 +170,11 @@ def _load(settings: list[str] | None) -> dict[str, Any]:
         for name in given if isinstance(given, list) else [given]:
             registry.check(name)
     return raw
+
+
+def _source(settings: list[str] | None) -> str:
+    """What an error in the settings is an error in: the file that was named, or the command line."""
+    return settings[0] if settings and "=" not in settings[0] else "settings"
 
 
 def _section(target: str, section: str, overrides: list[str] | None) -> Any:
@@ -202,10 +217,10 @@ def _comparison_lines(summary: dict[str, Any], out: Path) -> list[str]:
         probe = row["probe"]
         state = "not measured" if row["status"] == "finished" else row["status"]
         numbers = f"{probe['linear_top1']:7.3f} {probe['knn_top1']:7.3f}" if probe else f"{state:>15}"
+        swept = " ".join(f"{key}={value}" for key, value in row["settings"].items() if key not in SHOWN_ANYWAY)
         noise = row["noise"] or row["views_noise"]
-        lines.append(
-            f"{numbers}  {row['objective']}{f' {noise}' if noise else ''} {row['backbone']} seed {row['seed']}"
-        )
+        words = [row["objective"], noise, row["backbone"], row["dataset"], f"seed {row['seed']}", swept]
+        lines.append(f"{numbers}  {' '.join(word for word in words if word)}")
     lines += [f"skipped: {cell['objective']} on {cell['backbone']}: {cell['reason']}" for cell in summary["skipped"]]
     return [*lines, f"summary: {out / 'summary.json'}", f"report: {out / 'report.html'}"]
 

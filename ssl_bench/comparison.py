@@ -9,12 +9,12 @@ from typing import Any
 
 from rich.console import Console
 
-from ssl_bench.config import Config, Options, identity, validate
+from ssl_bench.config import Config, Options, expand_short_forms, flatten, identity, validate
 from ssl_bench.data.images import ImageData
 from ssl_bench.data.load import load_dataset
 from ssl_bench.errors import UserError
 from ssl_bench.files import write_json
-from ssl_bench.matrix import BASELINES, Skipped, baseline_cells, cells, dataset_key, resolve_cells
+from ssl_bench.matrix import BASELINES, axes, baseline_cells, cells, dataset_key, resolve_cells
 from ssl_bench.measuring import analysis_question, analyze, evaluate, evaluation_question, is_measured
 from ssl_bench.objectives import OBJECTIVES
 from ssl_bench.runs.directory import RunDirectory
@@ -41,10 +41,15 @@ def compare(raw: Mapping[str, Any], out: str | Path) -> dict[str, Any]:
 
     Raises: UserError before anything is run, if any cell is impossible.
     """
+    raw = expand_short_forms(raw)
     own = validate(CompareConfig, {key: raw[key] for key in CompareConfig.model_fields if key in raw})
     for name in own.baselines:
         OBJECTIVES.get(name)
-    wanted = cells({key: value for key, value in raw.items() if key not in CompareConfig.model_fields})
+    settings = {key: value for key, value in raw.items() if key not in CompareConfig.model_fields}
+    wanted = cells(settings)
+    for config in wanted:
+        if isinstance(config.evaluation.snapshot, int) or isinstance(config.analysis.snapshot, int):
+            raise UserError("a comparison measures the last snapshot or all of them: use snapshot=last or all")
     references = baseline_cells(wanted, own.baselines)
     data: dict[str, ImageData] = {}
     for config in wanted:
@@ -59,12 +64,18 @@ def compare(raw: Mapping[str, Any], out: str | Path) -> dict[str, Any]:
     for number, config in enumerate(every, start=1):
         console.print(f"[{number}/{len(every)}] {title(config)}", markup=False)
         _run_cell(config, run_path(out, config), data[dataset_key(config)], benches, console)
-    summary = _summary(out, main, baselines, skipped, data[dataset_key(wanted[0])])
+    summary = {
+        "schema": 1,
+        "chance": data[dataset_key(wanted[0])].chance,
+        "runs": _rows(out, main, axes(settings)),
+        "baselines": _rows(out, baselines, axes(settings)),
+        "skipped": [cell.model_dump() for cell in skipped],
+    }
     write_json(out / "summary.json", summary)
-    if any(row["status"] == "finished" for row in summary["runs"] + summary["baselines"]):
-        from ssl_bench.report import write_report
+    if any(RunDirectory(run_path(out, config)).finished for config in every):
+        from ssl_bench.reporting import report
 
-        write_report([out], out / "report.html")
+        report([out], out / "report.html")
     return summary
 
 
@@ -80,8 +91,9 @@ def _run_cell(config: Config, path: Path, data: ImageData, benches: dict[str, Be
     try:
         run = pretrain(config, path, data)
         _measure(run, config, data, benches)
+        run.update(error=None)
     except (TrainingFailed, UserError) as error:
-        console.print(f"  failed: {error}", markup=False)
+        console.print(f"  failed: {error}", markup=False, soft_wrap=True)
         RunDirectory(path).update(error=str(error))
 
 
@@ -97,19 +109,13 @@ def _measure(run: RunDirectory, config: Config, data: ImageData, benches: dict[s
         analyze(run.path, config.analysis, data, benches[key])
 
 
-def _summary(
-    out: Path, main: list[Config], baselines: list[Config], skipped: list[Skipped], data: ImageData
-) -> dict[str, Any]:
-    def rows(configs: list[Config]) -> list[dict[str, Any]]:
-        return summarise_runs([RunDirectory(run_path(out, config)) for config in configs])
-
-    return {
-        "schema": 1,
-        "chance": data.chance,
-        "runs": rows(main),
-        "baselines": rows(baselines),
-        "skipped": [cell.model_dump() for cell in skipped],
-    }
+def _rows(out: Path, configs: list[Config], swept: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Rows of summary.json, each with the values of the settings that span the matrix."""
+    rows = summarise_runs([RunDirectory(run_path(out, config)) for config in configs])
+    for row, config in zip(rows, configs, strict=True):
+        flat = flatten(config.model_dump(mode="json"))
+        row["settings"] = {key: flat.get(key) for key in swept}
+    return rows
 
 
 def _claim(out: Path) -> Path:

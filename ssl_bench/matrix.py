@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
 
-from ssl_bench.config import Config, Options, ViewsConfig, identity, validate
+from ssl_bench.config import Config, Options, ViewsConfig, decides, flatten, identity, validate
 from ssl_bench.data import DATASETS
 from ssl_bench.data.images import ImageData
 from ssl_bench.errors import UserError
@@ -34,11 +34,13 @@ def axes(raw: Mapping[str, Any]) -> dict[str, list[Any]]:
     Raises: UserError for an empty list.
     """
     found: dict[str, list[Any]] = {}
-    for key, value in _leaves(raw):
+    for key, value in flatten(raw).items():
         if not isinstance(value, list) or (_takes_list(raw, key) and not any(isinstance(item, list) for item in value)):
             continue
         if not value:
             raise UserError(f"'{key}' is an empty list: nothing to compare")
+        if not decides(key):
+            raise UserError(f"'{key}' does not change a run, so that a list of it spans no matrix: give one value")
         found[key] = value
     return found
 
@@ -146,14 +148,6 @@ def _options_model(thing: Any) -> type[BaseModel]:
     """The options of an objective, or a dataset source, which is its own options."""
     model: type[BaseModel] = getattr(thing, "options_model", thing)
     return model
-
-
-def _leaves(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in nested.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _with(raw: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -123,7 +123,10 @@ def _stored(file: Path, question: dict[str, Any]) -> list[dict[str, Any]]:
     """The rows of a file of measurements, if they answer the same question."""
     if not file.exists():
         return []
-    content = read_json(file)
+    try:
+        content = read_json(file)
+    except UserError:
+        return []  # damaged: measured anew
     same = all(content.get(key) == value for key, value in question.items())
     return list(content["snapshots"]) if same else []
 

@@ -49,14 +49,17 @@ def resolve(config: Config, data: ImageData) -> Config:
     options = section_options(config.objective, objective.options_model, "objective")
     if config.noise is not None and objective.default_noise is None:
         raise UserError(
-            f"objective {name!r} takes no noise: use objective=denoising, or views.noise for SimCLR's views"
+            f"objective {name!r} takes no noise: give noise=null, or use objective=denoising, or views.noise"
         )
     if config.views != ViewsConfig() and objective.views.recipe == "none":
-        raise UserError(f"objective {name!r} trains on the images themselves and takes no views settings")
+        raise UserError(
+            f"objective {name!r} trains on the images themselves and takes no views settings: leave them out"
+        )
     noise = config.noise or objective.default_noise
     views_noise = config.views.noise
     resolve_recipe(config.views, objective.views.recipe, data.image_size)
-    _check_training(config, data if objective.trains else None)
+    if objective.trains:
+        _check_training(config, data, objective.views.count)
     rate = config.training.learning_rate or DEFAULT_RATES[config.training.optimizer]
     return config.model_copy(
         update={
@@ -91,9 +94,9 @@ def _precision(config: Config) -> str:
     return config.training.precision or ("bf16-mixed" if on_gpu else "32-true")
 
 
-def _check_training(config: Config, data: ImageData | None) -> None:
+def _check_training(config: Config, data: ImageData, views: int) -> None:
     settings = config.training
-    if data is not None and settings.batch_size > len(data.train):
+    if settings.batch_size > len(data.train):
         raise UserError(
             f"training.batch_size={settings.batch_size} is larger than the dataset: "
             f"with {len(data.train)} training images use training.batch_size={len(data.train)} or less"
@@ -101,6 +104,11 @@ def _check_training(config: Config, data: ImageData | None) -> None:
     if settings.batch_size % settings.accumulate:
         raise UserError(
             f"training.accumulate={settings.accumulate} does not divide training.batch_size={settings.batch_size}"
+        )
+    if views > 1 and settings.batch_size // settings.accumulate < 2:
+        raise UserError(
+            f"training.accumulate={settings.accumulate} leaves {config.objective.name!r} one image at a time, "
+            "and nothing to compare it with: use less"
         )
     if settings.accelerator == "gpu" and not torch.cuda.is_available():
         raise UserError("training.accelerator=gpu, but torch sees no GPU here: use training.accelerator=auto")

@@ -74,6 +74,8 @@ def _text(value: Any) -> str:
         return "[" + ", ".join(_text(item) for item in value) + "]"
     if isinstance(value, tuple):
         return "(" + ", ".join(_text(item) for item in value) + ")"
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
     return str(value) if isinstance(value, Spec) else repr(value)
 
 

@@ -168,7 +168,9 @@ def test_only_what_is_missing_is_run(tmp_path, monkeypatch):
     monkeypatch.setattr(comparison, "pretrain", counted)
     second = compare(raw(*words, "seed=[0,1]"), tmp_path / "out")
     assert trained == [("autoencoder", 1), ("simclr", 1)]
-    assert [row for row in second["runs"] if row["seed"] == 0] == first["runs"]
+    kept = [row | {"settings": {}} for row in second["runs"] if row["seed"] == 0]
+    assert kept == [row | {"settings": {}} for row in first["runs"]]
+    assert second["runs"][0]["settings"] == {"objective.name": "autoencoder", "seed": 0}
 
 
 def test_changed_evaluation_measures_again_without_training_again(tmp_path):
@@ -231,6 +233,11 @@ def test_an_objective_no_backbone_suits_is_a_mistake_and_one_that_some_suit_is_s
         (["baselines=[pixles]"], "did you mean 'pixels'"),
         (["training.epoch=[1,2]"], "did you mean 'epochs'"),
         (["seed=[0,zero]"], "'seed' = 'zero'"),
+        (["evaluation.knn_k=[5,20]"], "'evaluation.knn_k' does not change a run"),
+        (["evaluation.snapshot=3"], "the last snapshot or all"),
+        (["training.epochs=true"], "'training.epochs' = True"),
+        (["evaluation.learning_rates=[-1]"], "learning_rates"),
+        (["objective=simclr", "training.accumulate=64"], "one image at a time"),
     ],
 )
 def test_mistakes_are_found_before_anything_runs(tmp_path, words, message):

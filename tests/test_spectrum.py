@@ -224,7 +224,6 @@ def test_the_autoencoder_learns_band_after_band_on_spectral(tmp_path):
     assert result["order"]["pca"]["decodability_half_time"] > 0.9
     assert sum(band["half_time"] is not None for band in result["pca"]) >= 4
     assert sum(band["decodability_half_time"] is not None for band in result["pca"]) >= 4
-    assert result["order"]["radial"]["half_time"] > 0.9
 
 
 def test_the_spectrum_of_spectral_is_the_one_it_was_built_with():

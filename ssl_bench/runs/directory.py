@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from ssl_bench.config import Config, identity, to_yaml, validate
+from ssl_bench.config import Config, decides, flatten, identity, to_yaml, validate
 from ssl_bench.errors import UserError
 from ssl_bench.files import read_json, write_json, write_text
 from ssl_bench.runs.environment import describe_environment
@@ -118,6 +118,8 @@ class RunDirectory:
                     f"{self.path} belongs to another configuration{_difference(self.config(), config)}: "
                     "choose another --out, or delete it"
                 )
+            self._sweep()
+            self._keep_config(config)
             return
         left = list(self.path.iterdir()) if self.path.exists() else []
         # What a kill left of a file that was being written, or of this claim itself, is no stranger's.
@@ -125,10 +127,21 @@ class RunDirectory:
         if strangers:
             raise UserError(f"{self.path} is not empty and no run ({strangers[0]} is there): choose another --out")
         self.path.mkdir(parents=True, exist_ok=True)
-        write_text(self.path / "config.yaml", to_yaml(config))
+        self._keep_config(config)
         write_json(
             self.record_file, {"schema": 1, "id": identity(config), "status": "running", **describe_environment()}
         )
+
+    def _keep_config(self, config: Config) -> None:
+        """Write config.yaml if it says something else: what is asked of a run may change, what it is may not."""
+        file, text = self.path / "config.yaml", to_yaml(config)
+        if not file.exists() or file.read_text(encoding="utf-8") != text:
+            write_text(file, text)
+
+    def _sweep(self) -> None:
+        """Remove what a kill left of files that were being written."""
+        for part in self.path.rglob(".*.part"):
+            part.unlink(missing_ok=True)
 
     @property
     def last_step(self) -> int:
@@ -145,11 +158,13 @@ class RunDirectory:
         if not self.metrics_file.exists():
             return []
         rows = []
-        for line in self.metrics_file.read_text(encoding="utf-8").splitlines():
+        for line in self.metrics_file.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
-                rows.append(json.loads(line))
+                row = json.loads(line)
             except ValueError:
                 continue
+            if isinstance(row, dict) and "step" in row:
+                rows.append(row)
         return rows
 
     def drop_metrics_after(self, step: int) -> None:
@@ -159,18 +174,9 @@ class RunDirectory:
 
 
 def _difference(old: Config, new: Config) -> str:
-    """The first setting two configurations differ in, in words."""
-    before, after = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
+    """The first setting that decides, and in which two configurations differ, in words."""
+    before, after = flatten(old.model_dump(mode="json")), flatten(new.model_dump(mode="json"))
     for key in sorted({*before, *after}):
-        if before.get(key) != after.get(key):
+        if decides(key) and before.get(key) != after.get(key):
             return f" ({key} is {before.get(key)!r} there, {after.get(key)!r} here)"
     return ""
-
-
-def _flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in nested.items():
-        if key in ("evaluation", "analysis", "wandb") and not prefix:
-            continue
-        flat.update(_flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
-    return flat

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +67,7 @@ def measure(bench: Bench, subject: Subject, cache: Path | None) -> dict[str, Any
         measurement = Measurement(targets, fit, test, difference)
         answers = {name: ANALYZERS.get(name)(measurement) for name in ANALYZERS}
         row[targets.basis.name] = {
-            name: None if answer is None else [float(value) for value in answer] for name, answer in answers.items()
+            name: None if answer is None else [_finite(value) for value in answer] for name, answer in answers.items()
         }
     return row
 
@@ -101,21 +102,32 @@ def _band(targets: Targets, rows: Sequence[dict[str, Any]], index: int) -> dict[
     band = targets.basis.bands[index]
     samples = [row["samples_seen"] for row in rows]
     curves = [row[targets.basis.name] for row in rows]
-    decoded = [curve["decodability"][index] for curve in curves]
-    errors = [curve["relative_error"][index] for curve in curves] if curves[-1]["relative_error"] is not None else None
-    half = first_crossing(samples, errors, 0.5, falling=True) if errors is not None else None
-    learned = decoded[-1] >= LEAST_DECODABLE
-    decoded_half = first_crossing(samples, decoded, decoded[-1] / 2, falling=False) if learned else None
+    errors, decoded = (_curve(curves, name, index) for name in ("relative_error", "decodability"))
+    half = first_crossing(samples, errors, 0.5, falling=True) if errors else None
+    learned = decoded is not None and decoded[-1] >= LEAST_DECODABLE
+    decoded_half = first_crossing(samples, decoded, decoded[-1] / 2, falling=False) if decoded and learned else None
     return {
         "index": index,
         "low": band.low,
         "high": band.high,
         "variance_fraction": float(targets.variance_fraction[index]),
-        "relative_error": errors[-1] if errors is not None else None,
+        "relative_error": errors[-1] if errors else None,
         "half_time": None if half is None else round(half, 1),
-        "decodability": decoded[-1],
+        "decodability": decoded[-1] if decoded else None,
         "decodability_half_time": None if decoded_half is None else round(decoded_half, 1),
     }
+
+
+def _curve(curves: Sequence[dict[str, Any]], name: str, index: int) -> list[float] | None:
+    """One band's values over the snapshots; ``None`` if any snapshot has none."""
+    values = [None if curve[name] is None else curve[name][index] for curve in curves]
+    known = [value for value in values if value is not None]
+    return known if len(known) == len(values) else None
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no NaN: a band without energy has no relative error."""
+    return float(value) if math.isfinite(value) else None
 
 
 def _difference(bench: Bench, subject: Subject) -> Tensor | None:
