@@ -1,6 +1,6 @@
 """ssl_bench: compare self-supervised objectives on one backbone, and see which bands each learned first.
 
-One function a verb: :func:`compare`, :func:`pretrain`, :func:`evaluate`, :func:`analyze`, and :func:`write_report`.
+One function a verb: :func:`compare`, :func:`pretrain`, :func:`evaluate`, :func:`analyze`, and :func:`report`.
 Importing the package imports no torch; using a function does.
 """
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from ssl_bench.config import Config, load_config
     from ssl_bench.errors import UserError
     from ssl_bench.measuring import analyze, evaluate
-    from ssl_bench.report import write_report
+    from ssl_bench.reporting import report
     from ssl_bench.training.pretraining import pretrain
 
-__all__ = ["Config", "UserError", "analyze", "compare", "evaluate", "load_config", "pretrain", "write_report"]
+__all__ = ["Config", "UserError", "analyze", "compare", "evaluate", "load_config", "pretrain", "report"]
 
 _HOMES = {
     "Config": "ssl_bench.config",
@@ -27,7 +27,7 @@ _HOMES = {
     "evaluate": "ssl_bench.measuring",
     "load_config": "ssl_bench.config",
     "pretrain": "ssl_bench.training.pretraining",
-    "write_report": "ssl_bench.report",
+    "report": "ssl_bench.reporting",
 }
 
 

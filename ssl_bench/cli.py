@@ -12,10 +12,14 @@ from typing import Annotated, Any
 
 import typer
 
+from ssl_bench.backbones import TIMM_NOTE
 from ssl_bench.config import Config, load_config, validate
 from ssl_bench.data import DATASETS
 from ssl_bench.errors import UserError, did_you_mean
 from ssl_bench.objectives import OBJECTIVES
+
+# What typer makes of Ctrl-C.
+INTERRUPTED = 130
 
 app = typer.Typer(
     name="ssl-bench",
@@ -27,6 +31,9 @@ app = typer.Typer(
 )
 noise_app = typer.Typer(help="The noise distributions.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(noise_app, name="noise")
+
+# Columns of a comparison's summary that need no second mention among the swept settings.
+SHOWN_ANYWAY = ("objective.name", "noise", "views.noise", "backbone.name", "dataset.name", "seed")
 
 Settings = Annotated[
     list[str] | None,
@@ -56,7 +63,7 @@ def compare(
     from ssl_bench.comparison import compare as run
 
     summary = run(raw, out)
-    failed = [row for row in summary["runs"] + summary["baselines"] if row["status"] == "failed"]
+    failed = [row for row in summary["runs"] + summary["baselines"] if row["error"]]
     _show(summary, as_json, lambda: _comparison_lines(summary, out))
     if failed:
         raise typer.Exit(1)
@@ -69,7 +76,7 @@ def pretrain(
     as_json: AsJson = False,
 ) -> None:
     """Do one pretraining run, or go on with it where it was interrupted."""
-    config = validate(Config, _load(settings))
+    config = validate(Config, _load(settings), _source(settings))
     from ssl_bench.training.pretraining import pretrain as run
 
     record = run(config, out).record()
@@ -91,7 +98,7 @@ def evaluate(
 def analyze(
     target: Annotated[str, typer.Argument(help="A run directory.")], settings: Overrides = None, as_json: AsJson = False
 ) -> None:
-    """Which bands a run holds, and when it learned them. Overrides: snapshot=all|last|STEP, bands=8, ..."""
+    """Which bands a run holds, and when it learned them. Overrides: snapshot=last|all|STEP, bands=8, ..."""
     from ssl_bench.measuring import analyze as run
 
     result = run(target, _section(target, "analysis", settings))
@@ -102,18 +109,22 @@ def analyze(
 def report(
     directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Comparisons or run directories.")],
     out: Annotated[Path, typer.Option(help="The HTML file; Markdown and CSV are written beside it.")],
+    as_json: AsJson = False,
 ) -> None:
     """Write a comparison report from finished runs."""
-    from ssl_bench.report import write_report
+    from ssl_bench.reporting import report as run
 
-    print(write_report(directories, out))
+    page = run(directories, out)
+    files = {"html": str(page), "markdown": str(page.with_suffix(".md")), "csv": str(page.with_suffix(".csv"))}
+    _show(files, as_json, lambda: [str(page)])
 
 
 @app.command("list")
 def list_names(
-    kind: Annotated[str, typer.Argument(help="objectives, backbones, datasets or noises.")], as_json: AsJson = False
+    kind: Annotated[str, typer.Argument(help="One of the plural kinds.")],
+    as_json: AsJson = False,
 ) -> None:
-    """What can be named, third-party plug-ins included."""
+    """What can be named, third-party plug-ins included: objectives, backbones, datasets, noises or analyzers."""
     names = _registry(kind)
     _show(names, as_json, lambda: _name_lines(kind, names))
 
@@ -131,9 +142,10 @@ def main() -> None:
     except UserError as error:
         print(f"ssl-bench: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("ssl-bench: interrupted; the same command goes on where it stopped", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            print("ssl-bench: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        raise
     except BrokenPipeError:
         # The reader of our output left (``| head``); nothing is wrong.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -160,15 +172,18 @@ def _load(settings: list[str] | None) -> dict[str, Any]:
     return raw
 
 
+def _source(settings: list[str] | None) -> str:
+    """What an error in the settings is an error in: the file that was named, or the command line."""
+    return settings[0] if settings and "=" not in settings[0] else "settings"
+
+
 def _section(target: str, section: str, overrides: list[str] | None) -> Any:
     """A run's own evaluation or analysis settings with overrides; ``KEY`` and ``SECTION.KEY`` mean the same."""
     from ssl_bench.runs.directory import RunDirectory
 
-    if not RunDirectory(Path(target)).record_file.exists():
-        raise UserError(f"{target} is no run directory (it has no run.json): give the --out of ssl-bench pretrain")
     current = getattr(RunDirectory(Path(target)).config(), section)
     given = load_config(None, [word.removeprefix(f"{section}.") for word in overrides or []])
-    return validate(type(current), {**current.model_dump(mode="json"), **given}, section)
+    return validate(type(current), {**current.model_dump(mode="json"), "snapshot": "last", **given}, section)
 
 
 def _registry(kind: str) -> dict[str, str]:
@@ -193,18 +208,19 @@ def _show(value: Any, as_json: bool, lines: Callable[[], list[str]]) -> None:
 def _name_lines(kind: str, names: dict[str, str]) -> list[str]:
     width = max(map(len, names), default=0)
     lines = [f"{name:<{width}}  {summary}" for name, summary in names.items()]
-    return [*lines, "(and any CNN or ViT of timm, by its name there)"] if kind == "backbones" else lines
+    return [*lines, TIMM_NOTE] if kind == "backbones" else lines
 
 
 def _comparison_lines(summary: dict[str, Any], out: Path) -> list[str]:
     lines = [f"{'linear':>7} {'k-NN':>7}  run   (chance {summary['chance']:.3f})"]
     for row in summary["runs"] + summary["baselines"]:
         probe = row["probe"]
-        numbers = f"{probe['linear_top1']:7.3f} {probe['knn_top1']:7.3f}" if probe else f"{row['status']:>15}"
+        state = "not measured" if row["status"] == "finished" else row["status"]
+        numbers = f"{probe['linear_top1']:7.3f} {probe['knn_top1']:7.3f}" if probe else f"{state:>15}"
+        swept = " ".join(f"{key}={value}" for key, value in row["settings"].items() if key not in SHOWN_ANYWAY)
         noise = row["noise"] or row["views_noise"]
-        lines.append(
-            f"{numbers}  {row['objective']}{f' {noise}' if noise else ''} {row['backbone']} seed {row['seed']}"
-        )
+        words = [row["objective"], noise, row["backbone"], row["dataset"], f"seed {row['seed']}", swept]
+        lines.append(f"{numbers}  {' '.join(word for word in words if word)}")
     lines += [f"skipped: {cell['objective']} on {cell['backbone']}: {cell['reason']}" for cell in summary["skipped"]]
     return [*lines, f"summary: {out / 'summary.json'}", f"report: {out / 'report.html'}"]
 

@@ -9,13 +9,13 @@ from typing import Any
 
 from rich.console import Console
 
-from ssl_bench.config import Config, Options, identity, validate
+from ssl_bench.config import Config, Options, expand_short_forms, flatten, identity, validate
 from ssl_bench.data.images import ImageData
 from ssl_bench.data.load import load_dataset
 from ssl_bench.errors import UserError
 from ssl_bench.files import write_json
-from ssl_bench.matrix import BASELINES, Skipped, baseline_cells, cells, dataset_key, resolve_cells
-from ssl_bench.measuring import analyze, evaluate, measured_with
+from ssl_bench.matrix import BASELINES, axes, baseline_cells, cells, dataset_key, resolve_cells
+from ssl_bench.measuring import analysis_question, analyze, evaluate, evaluation_question, is_measured
 from ssl_bench.objectives import OBJECTIVES
 from ssl_bench.runs.directory import RunDirectory
 from ssl_bench.runs.summary import summarise_runs
@@ -41,12 +41,20 @@ def compare(raw: Mapping[str, Any], out: str | Path) -> dict[str, Any]:
 
     Raises: UserError before anything is run, if any cell is impossible.
     """
+    raw = expand_short_forms(raw)
     own = validate(CompareConfig, {key: raw[key] for key in CompareConfig.model_fields if key in raw})
     for name in own.baselines:
         OBJECTIVES.get(name)
-    wanted = cells({key: value for key, value in raw.items() if key not in CompareConfig.model_fields})
+    settings = {key: value for key, value in raw.items() if key not in CompareConfig.model_fields}
+    wanted = cells(settings)
+    for config in wanted:
+        if isinstance(config.evaluation.snapshot, int) or isinstance(config.analysis.snapshot, int):
+            raise UserError("a comparison measures the last snapshot or all of them: use snapshot=last or all")
     references = baseline_cells(wanted, own.baselines)
-    data = {dataset_key(config): load_dataset(config.dataset) for config in reversed(wanted)}
+    data: dict[str, ImageData] = {}
+    for config in wanted:
+        if dataset_key(config) not in data:
+            data[dataset_key(config)] = load_dataset(config.dataset)
     main, skipped = resolve_cells(wanted, data)
     baselines, _ = resolve_cells(references, data)
     out = _claim(Path(out))
@@ -55,13 +63,19 @@ def compare(raw: Mapping[str, Any], out: str | Path) -> dict[str, Any]:
     every = [*main, *baselines]
     for number, config in enumerate(every, start=1):
         console.print(f"[{number}/{len(every)}] {title(config)}", markup=False)
-        images = data[dataset_key(config)]
-        _run_cell(config, run_path(out, config), images, benches, console)
-    summary = _summary(out, main, baselines, skipped, next(iter(data.values())))
+        _run_cell(config, run_path(out, config), data[dataset_key(config)], benches, console)
+    summary = {
+        "schema": 1,
+        "chance": data[dataset_key(wanted[0])].chance,
+        "runs": _rows(out, main, axes(settings)),
+        "baselines": _rows(out, baselines, axes(settings)),
+        "skipped": [cell.model_dump() for cell in skipped],
+    }
     write_json(out / "summary.json", summary)
-    from ssl_bench.report import write_report
+    if any(RunDirectory(run_path(out, config)).finished for config in every):
+        from ssl_bench.reporting import report
 
-    write_report([out], out / "report.html")
+        report([out], out / "report.html")
     return summary
 
 
@@ -73,43 +87,45 @@ def run_path(out: Path, config: Config) -> Path:
 
 
 def _run_cell(config: Config, path: Path, data: ImageData, benches: dict[str, Bench], console: Console) -> None:
-    """Pretrain, evaluate and analyze one cell, as far as it is not done. A failed run is recorded, not raised."""
+    """Pretrain, evaluate and analyze one cell, as far as it is not done. A failure is recorded, not raised."""
     try:
         run = pretrain(config, path, data)
-    except TrainingFailed as error:
-        console.print(f"  failed: {error}", markup=False)
-        return
-    last = max(run.snapshots())
-    if measured_with(run.evaluation_file, config.evaluation, last) is None:
-        evaluate(path, config.evaluation, data)
-    if measured_with(run.spectrum_file, config.analysis, last) is None:
-        key = f"{data.fingerprint} {config.analysis.bands} {config.analysis.fit_samples} {config.analysis.test_samples}"
+        _measure(run, config, data, benches)
+        run.update(error=None)
+    except (TrainingFailed, UserError) as error:
+        console.print(f"  failed: {error}", markup=False, soft_wrap=True)
+        RunDirectory(path).update(error=str(error))
+
+
+def _measure(run: RunDirectory, config: Config, data: ImageData, benches: dict[str, Bench]) -> None:
+    """Evaluate and analyze a run, unless its files answer the same questions already."""
+    question = evaluation_question(config.evaluation)
+    if not is_measured(run, run.evaluation_file, question, config.evaluation.snapshot):
+        evaluate(run.path, config.evaluation, data)
+    if not is_measured(run, run.spectrum_file, analysis_question(config.analysis), config.analysis.snapshot):
+        key = f"{data.fingerprint} {config.analysis.model_dump_json(exclude={'snapshot'})}"
         if key not in benches:
             benches[key] = make_bench(data, config.analysis)
-        analyze(path, config.analysis, data, benches[key])
+        analyze(run.path, config.analysis, data, benches[key])
 
 
-def _summary(
-    out: Path, main: list[Config], baselines: list[Config], skipped: list[Skipped], data: ImageData
-) -> dict[str, Any]:
-    def rows(configs: list[Config]) -> list[dict[str, Any]]:
-        return summarise_runs([RunDirectory(run_path(out, config)) for config in configs])
-
-    return {
-        "schema": 1,
-        "chance": data.chance,
-        "runs": rows(main),
-        "baselines": rows(baselines),
-        "skipped": [cell.model_dump() for cell in skipped],
-    }
+def _rows(out: Path, configs: list[Config], swept: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Rows of summary.json, each with the values of the settings that span the matrix."""
+    rows = summarise_runs([RunDirectory(run_path(out, config)) for config in configs])
+    for row, config in zip(rows, configs, strict=True):
+        flat = flatten(config.model_dump(mode="json"))
+        row["settings"] = {key: flat.get(key) for key in swept}
+    return rows
 
 
 def _claim(out: Path) -> Path:
     """The directory of a comparison, made if need be.
 
-    Raises: UserError if it holds a single run, or is a file.
+    Raises: UserError if it is a file, holds a single run, or holds something else.
     """
     if out.is_file() or (out / "run.json").exists():
         raise UserError(f"{out} is {'a file' if out.is_file() else 'one run, not a comparison'}: choose another --out")
-    out.mkdir(parents=True, exist_ok=True)
+    if out.is_dir() and any(out.iterdir()) and not (out / "runs").is_dir():
+        raise UserError(f"{out} is not empty and no comparison (it has no runs/): choose another --out")
+    (out / "runs").mkdir(parents=True, exist_ok=True)
     return out

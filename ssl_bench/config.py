@@ -10,26 +10,49 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from ssl_bench.errors import UserError, did_you_mean
 
 SHORT_FORMS = ("objective", "backbone", "dataset")
 
+# What does not decide a run's result: where data lie, how it is shown and mirrored, what is asked of it afterwards.
+OUTSIDE_IDENTITY = (
+    "evaluation",
+    "analysis",
+    "wandb",
+    "dataset.root",
+    "dataset.download",
+    "training.log_every",
+    "training.checkpoint_seconds",
+    "training.accelerator",
+)
+
+# Peak learning rates for a batch of 256, used when none is given.
+DEFAULT_RATES = {"adamw": 1e-3, "sgd": 0.06, "lars": 0.3}
+
 
 class Options(BaseModel):
     """Base of every settings model: unknown keys are errors, values do not change after validation."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        field = cls.model_fields.get(str(info.field_name))
+        if isinstance(value, bool) and field is not None and "bool" not in str(field.annotation):
+            raise ValueError("true and false are for switches; this is none")
+        return value
 
 
-class ObjectiveConfig(BaseModel):
+class ObjectiveConfig(Options):
     """Which objective; further keys are the objective's own options."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow")
     name: str = "autoencoder"
 
 
@@ -42,10 +65,10 @@ class BackboneConfig(Options):
     patch_size: int | None = Field(None, ge=1)
 
 
-class DatasetConfig(BaseModel):
+class DatasetConfig(Options):
     """Which images; further keys are the source's own options."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow")
     name: str = "digits"
     root: str | None = None
     download: bool = False
@@ -100,7 +123,9 @@ class EvaluationConfig(Options):
     held_out: float = Field(0.1, gt=0, lt=1)
     probe_epochs: int = Field(50, ge=1)
     probe_batch_size: int = Field(256, ge=1)
-    learning_rates: tuple[float, ...] = Field((0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0), min_length=1)
+    learning_rates: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0), min_length=1
+    )
     knn_k: int = Field(20, ge=1)
     snapshot: Literal["last", "all"] | int = "last"
     seed: int = 0
@@ -225,17 +250,24 @@ def section_options(section: BaseModel, model: type[ModelT], where: str) -> Mode
 
 
 def identity(config: Config) -> str:
-    """Hash of all that decides what a pretraining run computes: 12 hex digits.
-
-    Left out: where data lie, how the run is shown and mirrored, and what is asked of it afterwards.
-    """
-    data = config.model_dump(mode="json", exclude={"evaluation", "analysis", "wandb"})
-    for key in ("root", "download"):
-        data["dataset"].pop(key, None)
-    for key in ("log_every", "checkpoint_seconds", "accelerator"):
-        data["training"].pop(key, None)
-    canonical = json.dumps(data, sort_keys=True, separators=(",", ":"))
+    """Hash of all settings that decide what a pretraining run computes: 12 hex digits."""
+    flat = flatten(config.model_dump(mode="json"))
+    decisive = {key: value for key, value in flat.items() if decides(key)}
+    canonical = json.dumps(decisive, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def decides(key: str) -> bool:
+    """Whether a dotted key is part of what a run is (see :func:`identity`)."""
+    return not any(key == outside or key.startswith(f"{outside}.") for outside in OUTSIDE_IDENTITY)
+
+
+def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted key."""
+    flat: dict[str, Any] = {}
+    for key, value in nested.items():
+        flat.update(flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value})
+    return flat
 
 
 def to_yaml(config: BaseModel) -> str:
@@ -291,7 +323,8 @@ def _explain(model: type[BaseModel], error: ValidationError) -> str:
     """The first error of a validation, in words."""
     # An unknown key is the likelier cause of a missing one.
     first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
-    place = [str(part) for part in first["loc"]]
+    # Parts such as "literal['a','b']" name a branch of a type, which is no place a user knows.
+    place = [str(part) for part in first["loc"] if isinstance(part, int) or part.isidentifier()]
     key = ".".join(place)
     if first["type"] == "extra_forbidden":
         return f"unknown key '{key}'; {did_you_mean(place[-1], _known_keys(model, place[:-1]))}"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
 
-from ssl_bench.config import Config, Options, ViewsConfig, identity, validate
+from ssl_bench.config import Config, Options, ViewsConfig, decides, flatten, identity, validate
 from ssl_bench.data import DATASETS
 from ssl_bench.data.images import ImageData
 from ssl_bench.errors import UserError
@@ -34,11 +34,13 @@ def axes(raw: Mapping[str, Any]) -> dict[str, list[Any]]:
     Raises: UserError for an empty list.
     """
     found: dict[str, list[Any]] = {}
-    for key, value in _leaves(raw):
+    for key, value in flatten(raw).items():
         if not isinstance(value, list) or (_takes_list(raw, key) and not any(isinstance(item, list) for item in value)):
             continue
         if not value:
             raise UserError(f"'{key}' is an empty list: nothing to compare")
+        if not decides(key):
+            raise UserError(f"'{key}' does not change a run, so that a list of it spans no matrix: give one value")
         found[key] = value
     return found
 
@@ -51,8 +53,8 @@ def cells(raw: Mapping[str, Any]) -> list[Config]:
     lists = axes(raw)
     configs = []
     for values in itertools.product(*lists.values()):
-        config = validate(Config, _with(raw, dict(zip(lists, values, strict=True))))
-        configs.append(drop_unused(config))
+        cell = _with(raw, dict(zip(lists, values, strict=True)))
+        configs.append(drop_unused(validate(Config, _own_options(cell, raw))))
     return _unique(configs)
 
 
@@ -125,12 +127,27 @@ def _unique(configs: list[Config]) -> list[Config]:
     return list({identity(config): config for config in configs}.values())
 
 
-def _leaves(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in nested.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+def _own_options(cell: dict[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
+    """A cell without the options that belong to another objective or dataset of the same matrix.
+
+    An option that none of those named has stays, and is refused when the cell is resolved.
+    """
+    for section, registry in (("objective", OBJECTIVES), ("dataset", DATASETS)):
+        names = raw.get(section, {}).get("name")
+        if not isinstance(names, list):
+            continue
+        models = {name: _options_model(registry.get(name)) for name in names}
+        own = models[cell[section]["name"]].model_fields
+        others = {key for model in models.values() for key in model.model_fields}
+        kept = {key: value for key, value in cell[section].items() if key in own or key not in others}
+        cell = {**cell, section: kept}
+    return cell
+
+
+def _options_model(thing: Any) -> type[BaseModel]:
+    """The options of an objective, or a dataset source, which is its own options."""
+    model: type[BaseModel] = getattr(thing, "options_model", thing)
+    return model
 
 
 def _with(raw: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -159,15 +176,10 @@ def _option_field(raw: Mapping[str, Any], key: str) -> Any:
     """The field of an objective's or a dataset's own option, from the first of those named that has it."""
     section, _, name = key.partition(".")
     names = raw.get(section, {}).get("name", []) if isinstance(raw.get(section), Mapping) else []
+    registry: Any = {"objective": OBJECTIVES, "dataset": DATASETS}.get(section)
     for thing in names if isinstance(names, list) else [names]:
-        model = (
-            OBJECTIVES.get(thing).options_model
-            if section == "objective"
-            else DATASETS.get(thing)
-            if section == "dataset"
-            else None
-        )
-        if model is not None and name in model.model_fields:
+        model = _options_model(registry.get(thing)) if registry is not None else Options
+        if name in model.model_fields:
             return model.model_fields[name]
     return None
 

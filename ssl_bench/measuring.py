@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import track
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
@@ -24,8 +23,10 @@ from ssl_bench.evaluation.subject import Subject
 from ssl_bench.files import read_json, save_tensors, write_json
 from ssl_bench.objectives.base import Objective
 from ssl_bench.runs.directory import RunDirectory
-from ssl_bench.spectrum.curves import Bench, examples, make_bench, measure_all, summarise
-from ssl_bench.training.pretraining import build_objective
+from ssl_bench.spectrum import ANALYZERS
+from ssl_bench.spectrum.curves import PROTOCOL as SPECTRUM_PROTOCOL
+from ssl_bench.spectrum.curves import Bench, examples, make_bench, measure, summarise
+from ssl_bench.training.pretraining import build_objective, check_same_images
 
 FEATURE_POINT = "embedding"
 
@@ -33,7 +34,9 @@ FEATURE_POINT = "embedding"
 def evaluate(
     target: str | Path, settings: EvaluationConfig | None = None, data: ImageData | None = None
 ) -> dict[str, Any]:
-    """Linear probe and k-NN of a run's snapshots, on clean images; writes evaluation.json.
+    """Linear probe and k-NN of a run's snapshots, on clean images; entered in evaluation.json.
+
+    Entries of other snapshots, made with the same settings and protocols, stay.
 
     Args:
         target: A run directory.
@@ -47,19 +50,16 @@ def evaluate(
     run, config, data = open_run(target, data)
     settings = settings or config.evaluation
     started = time.perf_counter()
-    subjects = load_subjects(run, config, data, settings.snapshot)
-    entries = [probe(subject, data, settings, run.cache) for subject in subjects]
-    common = {
-        "schema": 1,
-        "dataset": data.name,
-        "feature_point": FEATURE_POINT,
-        "protocol": linear.PROTOCOL,
-        "knn_protocol": knn.PROTOCOL,
-        "chance": data.chance,
-    }
-    write_json(run.evaluation_file, {**common, "settings": settings.model_dump(mode="json"), "snapshots": entries})
+    entries = [
+        probe(load_subject(run, config, data, step), data, settings, run.cache)
+        for step in chosen_steps(run, settings.snapshot)
+    ]
+    common = {"schema": 1, "dataset": data.name, "feature_point": FEATURE_POINT, "chance": data.chance}
+    question = evaluation_question(settings)
+    merged = _merged(_stored(run.evaluation_file, question), entries)
+    write_json(run.evaluation_file, {**common, **question, "snapshots": merged})
     run.update(timings={"evaluate_seconds": round(time.perf_counter() - started, 3)})
-    return {"target": str(target), **common, **entries[-1]}
+    return {"target": str(target), **common, **question, **entries[-1]}
 
 
 def analyze(
@@ -68,7 +68,9 @@ def analyze(
     data: ImageData | None = None,
     bench: Bench | None = None,
 ) -> dict[str, Any]:
-    """Band curves of a run over its snapshots; writes spectrum.json and a few example images beside it.
+    """Band curves of a run over its snapshots; entered in spectrum.json, with a few example images beside it.
+
+    Curves of other snapshots, made with the same settings, stay; half-times are over all there are.
 
     Args:
         target: A run directory.
@@ -76,7 +78,7 @@ def analyze(
         data: The run's dataset, if it is in memory already.
         bench: The images and bases, if they were made already with the same settings.
 
-    Returns: The bands at the last snapshot with half-times over all, and the curves.
+    Returns: The bands at the last snapshot asked for, with half-times over all until then, and the curves.
 
     Raises: UserError as :func:`evaluate` does.
     """
@@ -84,19 +86,55 @@ def analyze(
     settings = settings or config.analysis
     started = time.perf_counter()
     bench = bench or make_bench(data, settings)
-    subjects = load_subjects(run, config, data, settings.snapshot)
-    with Progress(
-        console=Console(stderr=True), transient=True, disable=not Console(stderr=True).is_terminal
-    ) as progress:
-        task = progress.add_task(f"bands of {run.path.name}", total=len(subjects))
-        rows = measure_all(bench, subjects, run.cache, lambda: progress.advance(task))
-    summary = summarise(bench, rows)
-    common = {"schema": 1, "dataset": data.name, "trained": subjects[-1].trained}
-    written = {**common, "settings": settings.model_dump(mode="json"), **summary, "snapshots": rows}
-    save_tensors(run.spectrum_file.with_suffix(".safetensors"), examples(bench, subjects[-1]))
-    write_json(run.spectrum_file, written)
+    rows = []
+    quiet = not Console(stderr=True).is_terminal
+    for step in track(chosen_steps(run, settings.snapshot), f"bands of {run.path.name}", transient=True, disable=quiet):
+        subject = load_subject(run, config, data, step)
+        rows.append(measure(bench, subject, run.cache))
+    question = analysis_question(settings)
+    merged = _merged(_stored(run.spectrum_file, question), rows)
+    common = {"schema": 1, "dataset": data.name, **question}
+    if merged[-1]["step"] == rows[-1]["step"]:
+        save_tensors(run.spectrum_file.with_suffix(".safetensors"), examples(bench, subject))
+    write_json(run.spectrum_file, {**common, **summarise(bench, merged), "snapshots": merged})
     run.update(timings={"analyze_seconds": round(time.perf_counter() - started, 3)})
-    return {"target": str(target), **written}
+    until = [row for row in merged if row["step"] <= rows[-1]["step"]]
+    return {"target": str(target), **common, **summarise(bench, until), "snapshots": until}
+
+
+def evaluation_question(settings: EvaluationConfig) -> dict[str, Any]:
+    """What decides an entry of evaluation.json beside the snapshot."""
+    how = settings.model_dump(mode="json", exclude={"snapshot"})
+    return {"protocol": linear.PROTOCOL, "knn_protocol": knn.PROTOCOL, "settings": how}
+
+
+def analysis_question(settings: AnalysisConfig) -> dict[str, Any]:
+    """What decides a row of spectrum.json beside the snapshot."""
+    how = settings.model_dump(mode="json", exclude={"snapshot"})
+    return {"protocol": SPECTRUM_PROTOCOL, "analyzers": sorted(ANALYZERS), "settings": how}
+
+
+def is_measured(run: RunDirectory, file: Path, question: dict[str, Any], which: str | int) -> bool:
+    """Whether a file of measurements answers a question for the snapshots asked for."""
+    return set(chosen_steps(run, which)) <= {row["step"] for row in _stored(file, question)}
+
+
+def _stored(file: Path, question: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of a file of measurements, if they answer the same question."""
+    if not file.exists():
+        return []
+    try:
+        content = read_json(file)
+    except UserError:
+        return []  # damaged: measured anew
+    same = all(content.get(key) == value for key, value in question.items())
+    return list(content["snapshots"]) if same else []
+
+
+def _merged(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows by step, new ones in place of old ones."""
+    by_step = {row["step"]: row for row in [*old, *new]}
+    return [by_step[step] for step in sorted(by_step)]
 
 
 def probe(subject: Subject, data: ImageData, settings: EvaluationConfig, cache: Path | None) -> dict[str, Any]:
@@ -126,38 +164,31 @@ def open_run(target: str | Path, data: ImageData | None) -> tuple[RunDirectory, 
     Raises: UserError if it is no run, or the dataset is not the one it was trained on.
     """
     run = RunDirectory(Path(target))
-    if not run.record_file.exists():
-        raise UserError(f"{target} is no run directory (it has no run.json): give the --out of ssl-bench pretrain")
     config = run.config()
     data = data if data is not None else load_dataset(config.dataset)
-    known = run.record().get("dataset", {}).get("fingerprint")
-    if known is not None and known != data.fingerprint:
-        raise UserError(
-            f"{target} was trained on other images than {data.name!r} holds now: give the dataset it had back"
-        )
+    check_same_images(run, data)
     return run, config, data
 
 
-def load_subjects(run: RunDirectory, config: Config, data: ImageData, which: str | int) -> list[Subject]:
-    """The snapshots asked for (``last``, ``all`` or a step), in order.
+def chosen_steps(run: RunDirectory, which: str | int) -> list[int]:
+    """The steps of the snapshots asked for (``last``, ``all`` or a step), ascending.
 
     Raises: UserError if there is none, or none of that step.
     """
-    there = run.snapshots()
+    there = list(run.snapshots())
     if not there:
         raise UserError(f"{run.path} holds no snapshot: run ssl-bench pretrain first")
-    steps = list(there) if which == "all" else [max(there)] if which == "last" else [int(which)]
-    for step in steps:
-        if step not in there:
-            raise UserError(f"{run.path} holds no snapshot of step {step}; there are {', '.join(map(str, there))}")
-    return [load_subject(run, config, data, there[step], step) for step in steps]
+    if isinstance(which, int) and which not in there:
+        raise UserError(f"{run.path} holds no snapshot of step {which}; there are {', '.join(map(str, there))}")
+    return there if which == "all" else there[-1:] if which == "last" else [int(which)]
 
 
-def load_subject(run: RunDirectory, config: Config, data: ImageData, file: Path, step: int) -> Subject:
+def load_subject(run: RunDirectory, config: Config, data: ImageData, step: int) -> Subject:
     """One snapshot as something to measure. Every weight must be there and fit.
 
     Raises: UserError if the file is damaged or holds other weights.
     """
+    file = run.snapshot_file(step)
     objective = build_objective(config, data)
     try:
         objective.load_state_dict(load_file(file))
@@ -182,13 +213,3 @@ def _reconstruct(objective: Objective, device: torch.device, data: ImageData) ->
     with torch.no_grad():
         made = objective.reconstruct(data.standardised(data.test.images[:1]).to(device))
     return None if made is None else lambda images: objective.reconstruct(images.to(device))
-
-
-def measured_with(file: Path, settings: EvaluationConfig | AnalysisConfig, last_step: int) -> dict[str, Any] | None:
-    """What a file of measurements holds, if it was made with these settings and up to that snapshot; else ``None``."""
-    if not file.exists():
-        return None
-    content = read_json(file)
-    snapshots: Sequence[dict[str, Any]] = content.get("snapshots") or [{}]
-    same = content.get("settings") == settings.model_dump(mode="json") and snapshots[-1].get("step") == last_step
-    return content if same else None

@@ -5,20 +5,28 @@ from __future__ import annotations
 import torch
 
 from ssl_bench.backbones import make_backbone
-from ssl_bench.config import BackboneConfig, Config, ObjectiveConfig, ViewsConfig, section_options
+from ssl_bench.config import (
+    DEFAULT_RATES,
+    BackboneConfig,
+    Config,
+    ObjectiveConfig,
+    TrainingConfig,
+    ViewsConfig,
+    section_options,
+)
 from ssl_bench.data.images import ImageData
 from ssl_bench.data.views import resolve_recipe
 from ssl_bench.errors import UserError
-from ssl_bench.noise import make_noise
+from ssl_bench.noise import canonical
 from ssl_bench.objectives import OBJECTIVES
 from ssl_bench.objectives.base import Objective
-from ssl_bench.training.optimizers import DEFAULT_RATES
 
 
 def drop_unused(config: Config) -> Config:
     """Without the settings the objective does not use: how one matrix serves objectives that differ in what they take.
 
-    ``noise`` is for objectives that corrupt their input, ``views`` for those that train on augmented views.
+    ``noise`` is for objectives that corrupt their input, ``views`` for those that train on augmented views,
+    ``training`` for those that train.
     """
     objective = OBJECTIVES.get(config.objective.name)
     changes: dict[str, object] = {}
@@ -26,6 +34,8 @@ def drop_unused(config: Config) -> Config:
         changes["noise"] = None
     if objective.views.recipe == "none":
         changes["views"] = ViewsConfig()
+    if not objective.trains:
+        changes["training"] = TrainingConfig(accelerator=config.training.accelerator)
     return config.model_copy(update=changes)
 
 
@@ -39,23 +49,25 @@ def resolve(config: Config, data: ImageData) -> Config:
     options = section_options(config.objective, objective.options_model, "objective")
     if config.noise is not None and objective.default_noise is None:
         raise UserError(
-            f"objective {name!r} takes no noise: use objective=denoising, or views.noise for SimCLR's views"
+            f"objective {name!r} takes no noise: give noise=null, or use objective=denoising, or views.noise"
         )
     if config.views != ViewsConfig() and objective.views.recipe == "none":
-        raise UserError(f"objective {name!r} trains on the images themselves and takes no views settings")
+        raise UserError(
+            f"objective {name!r} trains on the images themselves and takes no views settings: leave them out"
+        )
     noise = config.noise or objective.default_noise
-    for spec in (noise, config.views.noise):
-        if spec is not None:
-            make_noise(spec)
+    views_noise = config.views.noise
     resolve_recipe(config.views, objective.views.recipe, data.image_size)
-    _check_training(config, data if objective.trains else None)
+    if objective.trains:
+        _check_training(config, data, objective.views.count)
     rate = config.training.learning_rate or DEFAULT_RATES[config.training.optimizer]
     return config.model_copy(
         update={
             "objective": ObjectiveConfig.model_validate({"name": name, **options.model_dump(mode="json")}),
-            "noise": noise,
+            "noise": canonical(noise) if noise else None,
+            "views": config.views.model_copy(update={"noise": canonical(views_noise) if views_noise else None}),
             "backbone": _resolve_backbone(config, data, objective),
-            "training": config.training.model_copy(update={"learning_rate": rate}),
+            "training": config.training.model_copy(update={"learning_rate": rate, "precision": _precision(config)}),
         }
     )
 
@@ -66,6 +78,8 @@ def _resolve_backbone(config: Config, data: ImageData, objective: type[Objective
     if objective.fixed_backbone is not None:
         fixed = {"name": objective.fixed_backbone, "embedding": "latent", "patch_size": None}
         return chosen.model_copy(update=fixed)
+    if chosen.name == "pixels":
+        raise UserError("backbone 'pixels' trains nothing: use objective=pixels")
     with torch.random.fork_rng(devices=[]):
         info = make_backbone(chosen, data.image_size, data.channels).info
     reason = objective.unsupported(info)
@@ -74,9 +88,15 @@ def _resolve_backbone(config: Config, data: ImageData, objective: type[Objective
     return chosen.model_copy(update={"embedding": info.embedding})
 
 
-def _check_training(config: Config, data: ImageData | None) -> None:
+def _precision(config: Config) -> str:
+    """Float32 on a CPU, bf16 on a GPU, unless the user says otherwise; part of what a run is."""
+    on_gpu = config.training.accelerator != "cpu" and torch.cuda.is_available()
+    return config.training.precision or ("bf16-mixed" if on_gpu else "32-true")
+
+
+def _check_training(config: Config, data: ImageData, views: int) -> None:
     settings = config.training
-    if data is not None and settings.batch_size > len(data.train):
+    if settings.batch_size > len(data.train):
         raise UserError(
             f"training.batch_size={settings.batch_size} is larger than the dataset: "
             f"with {len(data.train)} training images use training.batch_size={len(data.train)} or less"
@@ -84,6 +104,11 @@ def _check_training(config: Config, data: ImageData | None) -> None:
     if settings.batch_size % settings.accumulate:
         raise UserError(
             f"training.accumulate={settings.accumulate} does not divide training.batch_size={settings.batch_size}"
+        )
+    if views > 1 and settings.batch_size // settings.accumulate < 2:
+        raise UserError(
+            f"training.accumulate={settings.accumulate} leaves {config.objective.name!r} one image at a time, "
+            "and nothing to compare it with: use less"
         )
     if settings.accelerator == "gpu" and not torch.cuda.is_available():
         raise UserError("training.accelerator=gpu, but torch sees no GPU here: use training.accelerator=auto")

@@ -80,6 +80,8 @@ def _text(value: Any) -> str:
         return "(" + ", ".join(_text(item) for item in value) + ")"
     if isinstance(value, str) and value.isidentifier():
         return value
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
     return str(value) if isinstance(value, Spec) else repr(value)
 
 

@@ -16,15 +16,15 @@ from ssl_bench.config import Config, identity, to_yaml
 from ssl_bench.errors import UserError
 from ssl_bench.files import write_json
 from ssl_bench.matrix import BASELINES
-from ssl_bench.report import write_report
-from ssl_bench.report.bands import band_row, mean_curves
-from ssl_bench.report.collect import REFERENCES, collect
-from ssl_bench.report.figures import Span, column_edges
-from ssl_bench.report.groups import make_blocks
-from ssl_bench.report.headline import headline
-from ssl_bench.report.numbers import half_time
-from ssl_bench.report.spread import spread, told_apart
-from ssl_bench.report.tables import probe_table
+from ssl_bench.reporting import report as write_report
+from ssl_bench.reporting.bands import band_row, mean_curves
+from ssl_bench.reporting.collect import REFERENCES, collect
+from ssl_bench.reporting.figures import Span, column_edges
+from ssl_bench.reporting.groups import make_blocks
+from ssl_bench.reporting.headline import headline
+from ssl_bench.reporting.numbers import half_time
+from ssl_bench.reporting.spread import spread, told_apart
+from ssl_bench.reporting.tables import probe_table
 from ssl_bench.runs.directory import RunDirectory
 from ssl_bench.runs.summary import summarise_run
 
@@ -87,7 +87,7 @@ def make_run(
 
 def make_evaluation(path, config, top1):
     entry = {
-        "step": 16,
+        "step": 16 if config.objective.name not in ("random", "pixels") else 0,
         "samples_seen": 4096,
         "linear_top1": top1,
         "linear_interval": [top1 - 0.02, top1 + 0.02],
@@ -118,8 +118,9 @@ def make_spectrum(path, config, seen, half_times):
         edges = {"index": index, "low": index, "high": index, "variance_fraction": 0.5**index}
         bands.append({**edges, **last, **times})
     order = {"half_time": 1.0 if decodes else None, "decodability_half_time": 0.5}
-    content = {"pca": bands, "radial": bands, "order": {"pca": order, "radial": order}, "snapshots": rows}
-    write_json(path / "spectrum.json", content)
+    settings = config.analysis.model_dump(mode="json", exclude={"snapshot"})
+    content = {"settings": settings, "pca": bands, "radial": bands, "order": {"pca": order, "radial": order}}
+    write_json(path / "spectrum.json", {**content, "snapshots": rows})
     images = {"images": rng.random((8, 3, 8, 8), dtype=np.float32)}
     save_file(images | ({"reconstructions": images["images"]} if decodes else {}), path / "spectrum.safetensors")
 

@@ -32,7 +32,7 @@ BACKBONES: Registry[Builder] = Registry(
         ),
     },
 )
-TIMM_NOTE = "and any CNN or ViT of timm, by its name there"
+TIMM_NOTE = "(and most CNNs and plain ViTs of timm, by their names there)"
 
 
 def make_backbone(config: BackboneConfig, image_size: int, channels: int) -> Backbone:

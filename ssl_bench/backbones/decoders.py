@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from ssl_bench.backbones.base import BackboneInfo, Features
 from ssl_bench.backbones.vit import small_image_patch
+from ssl_bench.errors import UserError
 
 DecoderKind = Literal["convolution", "transformer"]
 DecoderSource = Literal["embedding", "spatial"]
@@ -27,7 +28,7 @@ class ConvolutionDecoder(nn.Module):
     def __init__(self, info: BackboneInfo, source: DecoderSource, width: int) -> None:
         super().__init__()
         self.sizes = _doublings(info.image_size, info.grid[0] if source == "spatial" else 4)
-        widths = [max(16, width // 2**level) for level in range(len(self.sizes))]
+        widths = [max(16, width // 2**level // 8 * 8) for level in range(len(self.sizes))]
         self.start = (
             _MapFromEmbedding(info.dim, widths[0], self.sizes[0])
             if source == "embedding"
@@ -114,9 +115,17 @@ class _MapFromSpatial(nn.Module):
 
 
 def make_decoder(kind: DecoderKind, source: DecoderSource, info: BackboneInfo, width: int, depth: int) -> nn.Module:
-    """A decoder for a backbone; ``width`` must be a multiple of 8 (convolution) or 32 (transformer)."""
+    """A decoder for a backbone; ``width`` must be a multiple of 32.
+
+    Raises: UserError if patches of the decoder cannot tile the image.
+    """
     if kind == "convolution":
         return ConvolutionDecoder(info, source, width)
+    if source == "spatial" and info.image_size % info.grid[0]:
+        raise UserError(
+            f"a transformer decoder of spatial features needs a grid that divides the image: {info.name!r} has "
+            f"{info.grid[0]} places a side for {info.image_size} px; use objective.decoder=convolution"
+        )
     return TransformerDecoder(info, source, width, depth)
 
 

@@ -36,9 +36,12 @@ def build_timm(config: BackboneConfig, image_size: int, channels: int) -> Backbo
     Raises: UserError if the model can have no such image size, or gives no feature map.
     """
     name = ALIASES.get(config.name, config.name)
-    if is_model_in_modules(name, ["vision_transformer"]):
+    if is_model_in_modules(name, ["vision_transformer", "deit"]):
         return _build_vit(name, config, image_size, channels)
-    body = timm.create_model(name, pretrained=False, num_classes=0, global_pool="", in_chans=channels)
+    try:
+        body = timm.create_model(name, pretrained=False, num_classes=0, global_pool="", in_chans=channels)
+    except (AssertionError, RuntimeError, TypeError, ValueError) as error:
+        raise UserError(f"backbone {config.name!r} cannot be built as a plain encoder: {error}") from error
     if not hasattr(body, "forward_features"):
         raise UserError(f"backbone {config.name!r} gives no feature map: choose another timm model")
     adaptation = (
@@ -46,8 +49,8 @@ def build_timm(config: BackboneConfig, image_size: int, channels: int) -> Backbo
     )
     try:
         return CNNBackbone(body, config, image_size, channels, adaptation)
-    except (AssertionError, RuntimeError, ValueError) as error:
-        raise UserError(f"backbone {config.name!r} does not take {image_size} px images: {error}") from error
+    except (AssertionError, AttributeError, RuntimeError, TypeError, ValueError) as error:
+        raise UserError(f"backbone {config.name!r} gives no feature map of {image_size} px images: {error}") from error
 
 
 def adapt_resnet(model: ResNet) -> dict[str, Any]:

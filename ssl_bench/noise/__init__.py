@@ -6,7 +6,7 @@ images, so that a strength means the same on every dataset. Importing this packa
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ssl_bench.config import validate
 from ssl_bench.registry import Entry, Registry
@@ -61,3 +61,25 @@ def from_spec(spec: Spec) -> Noise:
     Raises: UserError as :func:`make_noise` does.
     """
     return validate(NOISES.get(spec.name), spec.arguments, f"noise '{spec}'")
+
+
+def canonical(text: str) -> str:
+    """The one way to write a noise: validated values, in the order of its fields.
+
+    Raises: UserError as :func:`make_noise` does.
+    """
+    return str(_canonical(parse_spec(text)))
+
+
+def _canonical(spec: Spec) -> Spec:
+    validated = from_spec(spec).model_dump(exclude_unset=True, by_alias=True)
+    return Spec(spec.name, {key: _value(spec.arguments[key], value) for key, value in validated.items()})
+
+
+def _value(given: Any, validated: Any) -> Any:
+    """A spec, or a list of specs, by its own canonical form; anything else as it was validated."""
+    if isinstance(given, Spec):
+        return _canonical(given)
+    if isinstance(given, list) and any(isinstance(item, Spec) for item in given):
+        return [_value(item, item) for item in given]
+    return list(validated) if isinstance(given, list) else validated

@@ -62,6 +62,8 @@ class MaskedAutoencoder(Objective):
                 f"mae leaves patches out of the encoder, which {info.name!r}, a CNN, cannot do: use a ViT "
                 '(backbone=vit_micro), or objective=denoising noise="mask(ratio=0.75, patch=4)"'
             )
+        if info.grid[0] * info.grid[1] < 2:
+            return f"mae needs two patches at least; {info.name!r} has one: use a smaller backbone.patch_size"
         if info.embedding == "latent":
             return (
                 "mae drops tokens, which would leave a flattened latent untrained: use backbone.embedding=mean or cls"
@@ -94,20 +96,18 @@ class MaskedAutoencoder(Objective):
         return patches
 
     def reconstruct(self, images: Tensor) -> Tensor | None:
-        """Every patch as predicted when it was hidden, averaged over a fixed set of disjoint visible parts.
+        """Every patch as predicted while it was hidden, once, in a fixed order of hiding.
 
         ``None`` with normalised targets: what was removed from a patch cannot be predicted.
         """
         if self.options.normalise:
             return None
         order = torch.randperm(self.patches, generator=torch.Generator().manual_seed(0)).to(images.device)
-        total = torch.zeros((len(images), self.patches, self.to_pixels.out_features), device=images.device)
-        times = torch.zeros((1, self.patches, 1), device=images.device)
-        for part in range(max(2, round(self.patches / self.visible))):
-            keep = order.roll(-part * self.visible)[: self.visible]
-            hidden = torch.ones((1, self.patches, 1), device=images.device)
-            hidden[:, keep] = 0
-            total += self.predict(images, keep.expand(len(images), -1)).float() * hidden
-            times += hidden
-        image: Tensor = unpatchify(total / times, self.patch, images.shape[1])
+        made = torch.zeros((len(images), self.patches, self.to_pixels.out_features), device=images.device)
+        hidden = self.patches - self.visible
+        for start in range(0, self.patches, hidden):
+            keep = order.roll(-start)[hidden:]
+            new = order[start : start + hidden]
+            made[:, new] = self.predict(images, keep.expand(len(images), -1)).float()[:, new]
+        image: Tensor = unpatchify(made, self.patch, images.shape[1])
         return image

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from ssl_bench.config import Config, identity, to_yaml, validate
+from ssl_bench.config import Config, decides, flatten, identity, to_yaml, validate
 from ssl_bench.errors import UserError
 from ssl_bench.files import read_json, write_json, write_text
 from ssl_bench.runs.environment import describe_environment
@@ -68,8 +68,10 @@ class RunDirectory:
     def record(self) -> dict[str, Any]:
         """run.json.
 
-        Raises: UserError if it is not there or broken.
+        Raises: UserError if it is not there (then this is no run directory) or broken.
         """
+        if not self.record_file.exists():
+            raise UserError(f"{self.path} is no run directory (it has no run.json): give the --out of pretrain")
         return read_json(self.record_file)
 
     def config(self) -> Config:
@@ -77,6 +79,7 @@ class RunDirectory:
 
         Raises: UserError if it is not there or broken.
         """
+        self.record()
         file = self.path / "config.yaml"
         try:
             raw = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -98,6 +101,10 @@ class RunDirectory:
         """Whether the run is there and complete."""
         return self.record_file.exists() and self.record().get("status") == "finished"
 
+    def add_session(self) -> None:
+        """Note in run.json with what this session goes on: a resumed run may be made by several."""
+        self.update(sessions=[*self.record().get("sessions", []), describe_environment()])
+
     def claim(self, config: Config) -> None:
         """Make this directory that configuration's, or find that it is already.
 
@@ -111,17 +118,35 @@ class RunDirectory:
                     f"{self.path} belongs to another configuration{_difference(self.config(), config)}: "
                     "choose another --out, or delete it"
                 )
+            self._sweep()
+            self._keep_config(config)
             return
-        strangers = (
-            [item.name for item in self.path.iterdir() if item.name != "config.yaml"] if self.path.exists() else []
-        )
+        left = list(self.path.iterdir()) if self.path.exists() else []
+        # What a kill left of a file that was being written, or of this claim itself, is no stranger's.
+        strangers = [item.name for item in left if item.name != "config.yaml" and not item.name.endswith(".part")]
         if strangers:
             raise UserError(f"{self.path} is not empty and no run ({strangers[0]} is there): choose another --out")
         self.path.mkdir(parents=True, exist_ok=True)
-        write_text(self.path / "config.yaml", to_yaml(config))
+        self._keep_config(config)
         write_json(
             self.record_file, {"schema": 1, "id": identity(config), "status": "running", **describe_environment()}
         )
+
+    def _keep_config(self, config: Config) -> None:
+        """Write config.yaml if it says something else: what is asked of a run may change, what it is may not."""
+        file, text = self.path / "config.yaml", to_yaml(config)
+        if not file.exists() or file.read_text(encoding="utf-8") != text:
+            write_text(file, text)
+
+    def _sweep(self) -> None:
+        """Remove what a kill left of files that were being written."""
+        for part in self.path.rglob(".*.part"):
+            part.unlink(missing_ok=True)
+
+    @property
+    def last_step(self) -> int:
+        """The newest step run.json knows of; the last one of a finished run."""
+        return int(self.record().get("progress", {}).get("step", 0))
 
     def append_metrics(self, rows: Iterable[dict[str, Any]]) -> None:
         """Add lines to metrics.jsonl."""
@@ -133,11 +158,13 @@ class RunDirectory:
         if not self.metrics_file.exists():
             return []
         rows = []
-        for line in self.metrics_file.read_text(encoding="utf-8").splitlines():
+        for line in self.metrics_file.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
-                rows.append(json.loads(line))
+                row = json.loads(line)
             except ValueError:
                 continue
+            if isinstance(row, dict) and "step" in row:
+                rows.append(row)
         return rows
 
     def drop_metrics_after(self, step: int) -> None:
@@ -147,18 +174,9 @@ class RunDirectory:
 
 
 def _difference(old: Config, new: Config) -> str:
-    """The first setting two configurations differ in, in words."""
-    before, after = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
+    """The first setting that decides, and in which two configurations differ, in words."""
+    before, after = flatten(old.model_dump(mode="json")), flatten(new.model_dump(mode="json"))
     for key in sorted({*before, *after}):
-        if before.get(key) != after.get(key):
+        if decides(key) and before.get(key) != after.get(key):
             return f" ({key} is {before.get(key)!r} there, {after.get(key)!r} here)"
     return ""
-
-
-def _flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in nested.items():
-        if key in ("evaluation", "analysis", "wandb") and not prefix:
-            continue
-        flat.update(_flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
-    return flat

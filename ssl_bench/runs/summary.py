@@ -46,6 +46,7 @@ def summarise_run(run: RunDirectory) -> dict[str, Any]:
         "samples_seen": seen,
         "seconds": record.get("timings", {}).get("train_seconds", 0.0),
         "status": record["status"],
+        "chance": record.get("dataset", {}).get("chance"),
         "error": record.get("error"),
         "probe": _probe(run),
         "spectrum": _spectrum(run),
@@ -57,6 +58,8 @@ def _probe(run: RunDirectory) -> dict[str, Any] | None:
         return None
     content = read_json(run.evaluation_file)
     last = content["snapshots"][-1]
+    if last["step"] != run.last_step:
+        return None  # an earlier snapshot was probed, the trained encoder was not
     return {"protocol": content["protocol"], **{key: last[key] for key in PROBE_KEYS}}
 
 
@@ -64,4 +67,6 @@ def _spectrum(run: RunDirectory) -> dict[str, Any] | None:
     if not run.spectrum_file.exists():
         return None
     content = read_json(run.spectrum_file)
+    if content["snapshots"][-1]["step"] != run.last_step:
+        return None
     return {key: content[key] for key in ("pca", "radial", "order")}

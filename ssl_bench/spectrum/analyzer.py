@@ -14,18 +14,15 @@ from ssl_bench.spectrum.bases import Basis, band_sums
 class Targets:
     """One basis and the coefficients of the images it is used on, centred at the mean of the fitting part.
 
-    Shapes: fit ``(N, R)``, test ``(M, R)``; reference: energy of the test images a band, ``(bands,)``.
+    Shapes: fit ``(N, R)``, test ``(M, R)``; reference: energy of the test images a band, ``(bands,)``;
+    variance_fraction: share of the training images' variance a band, ``(bands,)``.
     """
 
     basis: Basis
     fit: Tensor
     test: Tensor
     reference: Tensor
-
-    @property
-    def variance_fraction(self) -> Tensor:
-        """Share of the test images' variance in each band. Shapes: ``(bands,)``."""
-        return self.reference / self.reference.sum()
+    variance_fraction: Tensor
 
 
 @dataclass(frozen=True)
@@ -52,4 +49,4 @@ def make_targets(basis: Basis, fit_images: Tensor, test_images: Tensor) -> Targe
     fit, test = basis.coefficients(fit_images), basis.coefficients(test_images)
     mean = fit.double().mean(0).float()
     fit, test = fit - mean, test - mean
-    return Targets(basis, fit, test, band_sums(test.double().square().mean(0), basis))
+    return Targets(basis, fit, test, band_sums(test.double().square().mean(0), basis), basis.variance_fraction(fit))

@@ -33,6 +33,13 @@ class Basis(Protocol):
         """Linear coordinates of images. Shapes: ``(N, C, H, W)`` -> ``(N, R)``; ``band_of`` is ``(R,)``."""
         ...
 
+    def variance_fraction(self, fit: Tensor) -> Tensor:
+        """Share of the training images' variance in each band.
+
+        Shapes: fit ``(N, R)``, coefficients of training images less their mean -> ``(bands,)``, float64.
+        """
+        ...
+
 
 def band_sums(values: Tensor, basis: Basis) -> Tensor:
     """Sum over each band's coefficients. Shapes: ``(..., R)`` -> ``(..., bands)``, float64."""
@@ -56,6 +63,10 @@ class PCABasis:
     def coefficients(self, images: Tensor) -> Tensor:
         """See :meth:`Basis.coefficients`."""
         return images.flatten(1) @ self.components
+
+    def variance_fraction(self, fit: Tensor) -> Tensor:
+        """See :meth:`Basis.variance_fraction`: from the eigenvalues, of all training images."""
+        return band_sums(self.variances / self.variances.sum(), self)
 
 
 class RadialBasis:
@@ -84,3 +95,8 @@ class RadialBasis:
         """See :meth:`Basis.coefficients`. Real parts of all channels, then imaginary parts."""
         plane = torch.fft.rfft2(images, norm="ortho") * self.weight
         return torch.cat([plane.real.flatten(1), plane.imag.flatten(1)], dim=1)
+
+    def variance_fraction(self, fit: Tensor) -> Tensor:
+        """See :meth:`Basis.variance_fraction`."""
+        energy = band_sums(fit.double().square().mean(0), self)
+        return energy / energy.sum()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,11 @@ from ssl_bench.seeds import derive_seed
 from ssl_bench.spectrum import ANALYZERS
 from ssl_bench.spectrum.analyzer import Measurement, Targets, make_targets
 from ssl_bench.spectrum.bases import Basis, PCABasis, RadialBasis
+from ssl_bench.spectrum.embedding import alpha_req, rankme
 from ssl_bench.spectrum.half_times import first_crossing, order_correlation
 
+# The name of what is measured here and how; stored with every curve.
+PROTOCOL = "bands/1"
 EXAMPLES = 8
 # Below this final R^2 a band was not learned, and half of it is noise: it has no half-time.
 LEAST_DECODABLE = 0.05
@@ -53,12 +57,17 @@ def measure(bench: Bench, subject: Subject, cache: Path | None) -> dict[str, Any
     fit = embed(subject, bench.data, bench.fit, cache)
     test = embed(subject, bench.data, bench.test, cache)
     difference = _difference(bench, subject)
-    row: dict[str, Any] = {"step": subject.step, "samples_seen": subject.samples_seen}
+    row: dict[str, Any] = {
+        "step": subject.step,
+        "samples_seen": subject.samples_seen,
+        "trained": subject.trained,
+        "embedding": {"rankme": rankme(test), **alpha_req(test)},
+    }
     for targets in bench.targets:
         measurement = Measurement(targets, fit, test, difference)
         answers = {name: ANALYZERS.get(name)(measurement) for name in ANALYZERS}
         row[targets.basis.name] = {
-            name: None if answer is None else [float(value) for value in answer] for name, answer in answers.items()
+            name: None if answer is None else [_finite(value) for value in answer] for name, answer in answers.items()
         }
     return row
 
@@ -75,7 +84,7 @@ def examples(bench: Bench, subject: Subject) -> dict[str, Tensor]:
 
 def summarise(bench: Bench, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Bands of each basis at the last snapshot, with half-times over all: the ``BAND`` lists and their order."""
-    summary: dict[str, Any] = {}
+    summary: dict[str, Any] = {"trained": rows[-1]["trained"], "embedding": rows[-1]["embedding"]}
     for targets in bench.targets:
         name = targets.basis.name
         summary[name] = [_band(targets, rows, index) for index in range(len(targets.basis.bands))]
@@ -89,36 +98,36 @@ def summarise(bench: Bench, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return summary
 
 
-def measure_all(
-    bench: Bench, subjects: Sequence[Subject], cache: Path | None, tick: Callable[[], None]
-) -> list[dict[str, Any]]:
-    """:func:`measure` of every snapshot, in order; ``tick`` is called after each."""
-    rows = []
-    for subject in subjects:
-        rows.append(measure(bench, subject, cache))
-        tick()
-    return rows
-
-
 def _band(targets: Targets, rows: Sequence[dict[str, Any]], index: int) -> dict[str, Any]:
     band = targets.basis.bands[index]
     samples = [row["samples_seen"] for row in rows]
     curves = [row[targets.basis.name] for row in rows]
-    decoded = [curve["decodability"][index] for curve in curves]
-    errors = [curve["relative_error"][index] for curve in curves] if curves[-1]["relative_error"] is not None else None
-    half = first_crossing(samples, errors, 0.5, falling=True) if errors is not None else None
-    learned = decoded[-1] >= LEAST_DECODABLE
-    decoded_half = first_crossing(samples, decoded, decoded[-1] / 2, falling=False) if learned else None
+    errors, decoded = (_curve(curves, name, index) for name in ("relative_error", "decodability"))
+    half = first_crossing(samples, errors, 0.5, falling=True) if errors else None
+    learned = decoded is not None and decoded[-1] >= LEAST_DECODABLE
+    decoded_half = first_crossing(samples, decoded, decoded[-1] / 2, falling=False) if decoded and learned else None
     return {
         "index": index,
         "low": band.low,
         "high": band.high,
         "variance_fraction": float(targets.variance_fraction[index]),
-        "relative_error": errors[-1] if errors is not None else None,
+        "relative_error": errors[-1] if errors else None,
         "half_time": None if half is None else round(half, 1),
-        "decodability": decoded[-1],
+        "decodability": decoded[-1] if decoded else None,
         "decodability_half_time": None if decoded_half is None else round(decoded_half, 1),
     }
+
+
+def _curve(curves: Sequence[dict[str, Any]], name: str, index: int) -> list[float] | None:
+    """One band's values over the snapshots; ``None`` if any snapshot has none."""
+    values = [None if curve[name] is None else curve[name][index] for curve in curves]
+    known = [value for value in values if value is not None]
+    return known if len(known) == len(values) else None
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no NaN: a band without energy has no relative error."""
+    return float(value) if math.isfinite(value) else None
 
 
 def _difference(bench: Bench, subject: Subject) -> Tensor | None:

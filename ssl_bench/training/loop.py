@@ -84,8 +84,9 @@ class Trainer:
         self.snapshot_steps = set(snapshot_steps(self.total, config.training.snapshots))
         self.objective = objective
         self.optimizer = make_optimizer(objective, config.training)
-        self.state = load_checkpoint(run.checkpoint_file, objective, self.optimizer)
         self.module, self.wrapped_optimizer = fabric.setup(objective, self.optimizer)
+        # After the weights moved to the device: an optimizer's state is brought to where its weights are.
+        self.state = load_checkpoint(run.checkpoint_file, objective, self.optimizer)
         self.module.mark_forward_method("step")
         self.rates = [group["lr"] for group in make_optimizer(objective, config.training).param_groups]
         self.views = ViewMaker(config, objective, data, fabric.device)
@@ -162,15 +163,21 @@ class Trainer:
         return {"step": step, "samples_seen": samples, "epoch": round(epoch, 4), "name": name, "value": value}
 
     def _keep(self) -> None:
-        """Snapshot and checkpoint where due. Called only after the loss was found finite."""
+        """Snapshot and checkpoint where due, of finite weights only.
+
+        Raises: TrainingFailed if a weight is not finite: the loss of a step is from before its update.
+        """
         step = self.state.step
+        due = time.monotonic() - self.saved_at >= self.config.training.checkpoint_seconds
+        if step not in self.snapshot_steps and not due:
+            return
+        if not all(bool(torch.isfinite(parameter).all()) for parameter in self.objective.parameters()):
+            raise TrainingFailed(f"weights are not finite after step {step}: lower training.learning_rate")
         if step in self.snapshot_steps:
             self._snapshot()
-        due = time.monotonic() - self.saved_at >= self.config.training.checkpoint_seconds
-        if step in self.snapshot_steps or due:
-            save_checkpoint(self.run.checkpoint_file, self.state, self.objective, self.optimizer)
-            self.run.update(progress={"step": step, "samples_seen": step * self.config.training.batch_size})
-            self.saved_at = time.monotonic()
+        save_checkpoint(self.run.checkpoint_file, self.state, self.objective, self.optimizer)
+        self.run.update(progress={"step": step, "samples_seen": step * self.config.training.batch_size})
+        self.saved_at = time.monotonic()
 
     def _snapshot(self) -> None:
         save_snapshot(self.run, self.state.step, self.objective)

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ssl_bench.config import WandbConfig
+from ssl_bench.errors import UserError
 
 PLAIN_SECONDS = 15.0
 
@@ -62,15 +63,11 @@ class WandbMirror:
         if config.mode != "disabled":
             import wandb
 
-            self._run = wandb.init(
-                project=config.project,
-                id=run_id,
-                name=name,
-                dir=str(folder),
-                mode=config.mode,
-                config=settings,
-                resume="allow",
-            )
+            about: dict[str, Any] = {"id": run_id, "name": name, "dir": str(folder), "config": settings}
+            try:
+                self._run = wandb.init(project=config.project, mode=config.mode, resume="allow", **about)
+            except (wandb.Error, OSError) as error:
+                raise UserError(f"wandb: {error}; log in with `wandb login`, or use wandb.mode=offline") from error
 
     def log(self, rows: Iterable[dict[str, Any]]) -> None:
         """Send the rows of one step."""

@@ -6,10 +6,7 @@ import torch
 from lightly.utils.lars import LARS
 from torch import nn
 
-from ssl_bench.config import TrainingConfig
-
-# Peak learning rates for a batch of 256, used when none is given.
-DEFAULT_RATES = {"adamw": 1e-3, "sgd": 0.06, "lars": 0.3}
+from ssl_bench.config import DEFAULT_RATES, TrainingConfig
 
 
 def make_optimizer(module: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:

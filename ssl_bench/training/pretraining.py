@@ -14,6 +14,7 @@ from ssl_bench.backbones import make_backbone
 from ssl_bench.config import Config, identity, section_options
 from ssl_bench.data.images import ImageData
 from ssl_bench.data.load import load_dataset
+from ssl_bench.errors import UserError
 from ssl_bench.noise import make_noise
 from ssl_bench.objectives import OBJECTIVES
 from ssl_bench.objectives.base import Objective
@@ -42,10 +43,12 @@ def pretrain(config: Config, out: str | Path, data: ImageData | None = None) -> 
     config = resolve(config, data)
     run = RunDirectory(Path(out))
     run.claim(config)
+    check_same_images(run, data)
     if run.finished:
         return run
     started = time.perf_counter()
-    fabric = Fabric(accelerator=config.training.accelerator, devices=1, precision=_precision(config))
+    fabric = Fabric(accelerator=config.training.accelerator, devices=1, precision=config.training.precision)
+    run.add_session()
     objective = build_objective(config, data)
     objective.prepare(data)
     run.update(status="running", error=None, **_describe(config, data, objective, fabric))
@@ -64,6 +67,19 @@ def pretrain(config: Config, out: str | Path, data: ImageData | None = None) -> 
         timings={"setup_seconds": round(setup, 3), "train_seconds": round(state.seconds, 3)},
     )
     return run
+
+
+def check_same_images(run: RunDirectory, data: ImageData) -> None:
+    """A run belongs to the images it was trained on, wherever they lie.
+
+    Raises: UserError if its dataset now holds others.
+    """
+    known = run.record().get("dataset", {}).get("fingerprint")
+    if known is not None and known != data.fingerprint:
+        raise UserError(
+            f"{run.path} was trained on other images than {data.name!r} holds now: give it its dataset back, "
+            "or choose another --out"
+        )
 
 
 def _train(trainer: Trainer, config: Config, run: RunDirectory) -> State:
@@ -101,13 +117,6 @@ def title(config: Config) -> str:
     return f"{config.objective.name}{inside} {config.backbone.name} {config.dataset.name} seed {config.seed}"
 
 
-def _precision(config: Config) -> Any:
-    if config.training.precision is not None:
-        return config.training.precision
-    on_gpu = config.training.accelerator != "cpu" and torch.cuda.is_available()
-    return "bf16-mixed" if on_gpu else "32-true"
-
-
 def _describe(config: Config, data: ImageData, objective: Objective, fabric: Fabric) -> dict[str, Any]:
     """What run.json says of a run beside its configuration."""
     count = {
@@ -131,6 +140,5 @@ def _describe(config: Config, data: ImageData, objective: Objective, fabric: Fab
         },
         "weights": count,
         "total_steps": 0,
-        "precision": str(_precision(config)),
         "device": str(fabric.device),
     }

@@ -8,7 +8,7 @@ from pathlib import Path
 from ssl_bench.errors import UserError
 
 
-def write_report(directories: Sequence[Path], file: Path) -> Path:
+def report(directories: Sequence[Path], file: Path) -> Path:
     """Report on finished runs: FILE.html, and beside it FILE.md (tables) and FILE.csv (one line a run).
 
     Args:
@@ -22,10 +22,10 @@ def write_report(directories: Sequence[Path], file: Path) -> Path:
     from importlib.metadata import version
 
     from ssl_bench.files import write_text
-    from ssl_bench.report.collect import collect
-    from ssl_bench.report.content import make_content
-    from ssl_bench.report.render import render_html
-    from ssl_bench.report.text import render_csv, render_markdown
+    from ssl_bench.reporting.collect import collect
+    from ssl_bench.reporting.content import make_content
+    from ssl_bench.reporting.render import render_html
+    from ssl_bench.reporting.text import render_csv, render_markdown
     from ssl_bench.runs.environment import now
 
     directories, file = [Path(directory) for directory in directories], Path(file)

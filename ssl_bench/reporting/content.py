@@ -12,13 +12,13 @@ from typing import Any
 
 import yaml
 
-from ssl_bench.report.cautions import cautions
-from ssl_bench.report.collect import Collection, Notice, Run
-from ssl_bench.report.groups import Block, Group, make_blocks
-from ssl_bench.report.headline import headline
-from ssl_bench.report.numbers import count
-from ssl_bench.report.protocols import BANDS, describe
-from ssl_bench.report.tables import Table, all_band_tables, probe_table, runs_table
+from ssl_bench.reporting.cautions import cautions
+from ssl_bench.reporting.collect import Collection, Notice, Run
+from ssl_bench.reporting.groups import Block, Group, make_blocks
+from ssl_bench.reporting.headline import headline
+from ssl_bench.reporting.numbers import count
+from ssl_bench.reporting.protocols import BANDS, describe
+from ssl_bench.reporting.tables import Table, all_band_tables, probe_table, runs_table
 
 SHOWN = 160
 

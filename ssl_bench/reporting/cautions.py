@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from ssl_bench.report.groups import Block, Group
-from ssl_bench.report.numbers import count
+from ssl_bench.reporting.groups import Block, Group
+from ssl_bench.reporting.numbers import count
 
 
 def cautions(block: Block) -> list[str]:

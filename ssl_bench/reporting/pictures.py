@@ -13,8 +13,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from ssl_bench.errors import UserError
-from ssl_bench.report.collect import Run
-from ssl_bench.report.groups import Block
+from ssl_bench.reporting.collect import Run
+from ssl_bench.reporting.groups import Block
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 BUDGET = 1_500_000

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ssl_bench.config import Config
+from ssl_bench.config import AnalysisConfig, Config, EvaluationConfig, decides, flatten, validate
 from ssl_bench.errors import UserError
 from ssl_bench.files import read_json
 from ssl_bench.runs.directory import RunDirectory
@@ -110,7 +110,8 @@ def collect(directories: Sequence[Path]) -> Collection:
                 left_out[Notice(path.name, f"its records are not of this version's form ({error!r})")] = None
     if not any(run.finished for run in runs.values()):
         places = ", ".join(map(str, directories)) or "an empty list of directories"
-        raise UserError(f"nothing to report: no finished run in {places}")
+        why = "".join(f"; {notice.what}: {notice.reason}" for notice in list(left_out)[:1])
+        raise UserError(f"nothing to report: no finished run in {places}{why}")
     return Collection(tuple(runs.values()), tuple(skipped), tuple(left_out))
 
 
@@ -136,16 +137,27 @@ def _skipped(cell: dict[str, Any]) -> Notice:
 
 def _read(path: Path, reference: bool | None) -> Run:
     directory = RunDirectory(path)
-    config = directory.config()
+    evaluation, spectrum = _optional(directory.evaluation_file), _optional(directory.spectrum_file)
+    config = _as_measured(directory.config(), evaluation, spectrum)
     return Run(
         directory=directory,
         record=directory.record(),
         config=config,
         summary=summarise_run(directory),
-        evaluation=_optional(directory.evaluation_file),
-        spectrum=_optional(directory.spectrum_file),
+        evaluation=evaluation,
+        spectrum=spectrum,
         reference=config.objective.name in REFERENCES if reference is None else reference,
     )
+
+
+def _as_measured(config: Config, evaluation: dict[str, Any] | None, spectrum: dict[str, Any] | None) -> Config:
+    """The configuration with the settings the run was measured with: they may have been overridden after training."""
+    asked: dict[str, Any] = {}
+    if evaluation is not None:
+        asked["evaluation"] = validate(EvaluationConfig, evaluation["settings"])
+    if spectrum is not None:
+        asked["analysis"] = validate(AnalysisConfig, spectrum["settings"])
+    return config.model_copy(update=asked)
 
 
 def _optional(file: Path) -> dict[str, Any] | None:
@@ -155,23 +167,7 @@ def _optional(file: Path) -> dict[str, Any] | None:
 def flat_settings(run: Run) -> dict[str, str]:
     """Every setting that decides a run's numbers, by dotted key, as JSON text; without seed, places and mirrors."""
     nested = run.config.model_dump(mode="json", exclude={"seed", "wandb"})
-    if run.evaluation is not None and isinstance(run.evaluation.get("settings"), dict):
-        # How it was probed may have been overridden after training; what was done counts.
-        nested["evaluation"] = dict(run.evaluation["settings"])
-    for section, keys in (
-        ("dataset", ("root", "download")),
-        ("training", ("log_every", "checkpoint_seconds", "accelerator")),
-        ("evaluation", ("snapshot",)),
-        ("analysis", ("snapshot",)),
-    ):
-        for key in keys:
-            nested[section].pop(key, None)
-    return dict(_flatten(nested, ""))
-
-
-def _flatten(nested: dict[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
-    for key, value in nested.items():
-        if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", json.dumps(value)
+    nested["evaluation"].pop("snapshot")
+    nested["analysis"].pop("snapshot")
+    asked = ("evaluation.", "analysis.")
+    return {key: json.dumps(value) for key, value in flatten(nested).items() if decides(key) or key.startswith(asked)}

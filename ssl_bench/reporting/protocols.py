@@ -5,8 +5,8 @@ PROTOCOLS = {
         "Multinomial logistic regression on the frozen embedding of clean images. A share of each class of the "
         "training set is held out; features are standardised with the statistics of the rest. One head a learning rate "
         "is trained on the rest (SGD, momentum 0.9, cosine to zero, no weight decay, at least 1,000 updates); the head "
-        "that is best on the held-out part is applied to the test set, once. Test labels choose nothing. The interval "
-        "of a single run is a 95 % percentile bootstrap over test images."
+        "of lowest cross-entropy on the held-out part is applied to the test set, once. Test labels choose nothing. "
+        "The interval of a single run is a 95 % percentile bootstrap over test images."
     ),
     "knn/1": (
         "A vote of the k nearest training images by cosine similarity of standardised embeddings, each vote weighing "

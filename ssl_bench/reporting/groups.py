@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ssl_bench.config import Config
-from ssl_bench.report.collect import Notice, Run, flat_settings
-from ssl_bench.report.spread import Spread, spread
+from ssl_bench.reporting.collect import Notice, Run, flat_settings
+from ssl_bench.reporting.spread import Spread, spread
 
 
 @dataclass(frozen=True)

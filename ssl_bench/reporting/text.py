@@ -8,10 +8,10 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ssl_bench.report.bands import BASES, HALF_TIMES
-from ssl_bench.report.collect import Notice, Run
-from ssl_bench.report.content import Content, Fact
-from ssl_bench.report.tables import Table
+from ssl_bench.reporting.bands import BASES, HALF_TIMES
+from ssl_bench.reporting.collect import Notice, Run
+from ssl_bench.reporting.content import Content, Fact
+from ssl_bench.reporting.tables import Table
 
 SUMMARY_COLUMNS = (
     "id", "directory", "objective", "noise", "views_noise", "backbone", "embedding",

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ssl_bench.report.collect import Run
-from ssl_bench.report.groups import Group
+from ssl_bench.reporting.collect import Run
+from ssl_bench.reporting.groups import Group
 
 BASES = ("pca", "radial")
 Quantity = Literal["decodability", "relative_error"]

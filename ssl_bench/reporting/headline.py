@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ssl_bench.report.groups import Block, Group
-from ssl_bench.report.numbers import percent, percent_range
-from ssl_bench.report.spread import Spread, overlap, told_apart
+from ssl_bench.reporting.groups import Block, Group
+from ssl_bench.reporting.numbers import percent, percent_range
+from ssl_bench.reporting.spread import Spread, overlap, told_apart
 
 UNTRAINED = ("random", "pixels")
 Probed = tuple[Group, Spread]

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ssl_bench.report.bands import BASES, QUANTITIES, Curves, Edges, Quantity, by_edges, mean_curves
-from ssl_bench.report.content import Content, Section
-from ssl_bench.report.figures import Span, band_panel, colour_stops, loss_panel
-from ssl_bench.report.groups import Block, Group
-from ssl_bench.report.pictures import Strip, example_strips
-from ssl_bench.report.tables import BASIS_NAMES, QUANTITY_NAMES, Table, band_tables
+from ssl_bench.reporting.bands import BASES, QUANTITIES, Curves, Edges, Quantity, by_edges, mean_curves
+from ssl_bench.reporting.content import Content, Section
+from ssl_bench.reporting.figures import Span, band_panel, colour_stops, loss_panel
+from ssl_bench.reporting.groups import Block, Group
+from ssl_bench.reporting.pictures import Strip, example_strips
+from ssl_bench.reporting.tables import BASIS_NAMES, QUANTITY_NAMES, Table, band_tables
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def render_html(content: Content, created: str, version: str) -> str:
     Raises: UserError if a stored file is damaged.
     """
     environment = Environment(
-        loader=PackageLoader("ssl_bench.report", ""),
+        loader=PackageLoader("ssl_bench.reporting", ""),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

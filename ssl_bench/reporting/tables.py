@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ssl_bench.report.bands import BASES, QUANTITIES, BandRow, BandTimes, Edges, Quantity, band_row, by_edges
-from ssl_bench.report.collect import Run
-from ssl_bench.report.groups import Block, Group
-from ssl_bench.report.numbers import NOTHING, band_range, count, decimal, half_time, number, percent, seconds
+from ssl_bench.reporting.bands import BASES, QUANTITIES, BandRow, BandTimes, Edges, Quantity, band_row, by_edges
+from ssl_bench.reporting.collect import Run
+from ssl_bench.reporting.groups import Block, Group
+from ssl_bench.reporting.numbers import NOTHING, band_range, count, decimal, half_time, number, percent, seconds
 
 BASIS_NAMES = {"pca": "principal components", "radial": "radial Fourier bands"}
 QUANTITY_NAMES: dict[Quantity, str] = {

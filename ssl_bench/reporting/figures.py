@@ -16,9 +16,9 @@ from matplotlib.colors import Normalize, to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from ssl_bench.report.bands import Curves, Edges, Quantity
-from ssl_bench.report.numbers import band_range
-from ssl_bench.report.svg import to_svg
+from ssl_bench.reporting.bands import Curves, Edges, Quantity
+from ssl_bench.reporting.numbers import band_range
+from ssl_bench.reporting.svg import to_svg
 
 INK, MUTED, LINE = "#222222", "#666666", "#2b5c8a"
 STYLE: dict[Any, Any] = {

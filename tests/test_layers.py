@@ -1,0 +1,41 @@
+"""Imports point down: what ARCHITECTURE.md promises, read from the code."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "ssl_bench"
+BASE = {"errors", "files", "seeds", "spec", "registry", "config"}
+MAY_IMPORT = {
+    "noise": BASE | {"data"},
+    "data": BASE | {"noise"},
+    "backbones": BASE,
+    "objectives": BASE | {"noise", "data", "backbones"},
+    "runs": BASE,
+    "resolve": BASE | {"noise", "data", "backbones", "objectives"},
+    "training": BASE | {"noise", "data", "backbones", "objectives", "runs", "resolve"},
+    "theory": BASE | {"noise", "data"},
+    "evaluation": BASE | {"data"},
+    "spectrum": BASE | {"data", "evaluation"},
+    "reporting": BASE | {"runs"},
+}
+
+
+def rooms_imported_by(file):
+    for node in ast.walk(ast.parse(file.read_text())):
+        names = [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+        names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == "ssl_bench" and len(parts) > 1:
+                yield parts[1]
+
+
+@pytest.mark.parametrize("room", sorted(MAY_IMPORT))
+def test_a_room_imports_only_what_lies_below_it(room):
+    files = [PACKAGE / f"{room}.py"] if (PACKAGE / f"{room}.py").exists() else sorted((PACKAGE / room).rglob("*.py"))
+    assert files
+    for file in files:
+        found = set(rooms_imported_by(file)) - {room}
+        assert found <= MAY_IMPORT[room], f"{file.name} imports {sorted(found - MAY_IMPORT[room])}"
