@@ -12,7 +12,7 @@ from ssl_bench.errors import UserError
 
 @dataclass(frozen=True)
 class Spec:
-    """A parsed spec: a name and its arguments (literals, bare words, lists, or further specs). ``str()`` gives the text form."""
+    """A parsed spec: a name and its arguments (literals, words, lists, further specs). ``str()`` gives the text."""
 
     name: str
     arguments: dict[str, Any] = field(default_factory=dict)

@@ -74,7 +74,9 @@ def test_closed_moments_against_samples(text, data):
         mean = noisy.T @ other / count
         deviation = ((noisy**2).T @ other**2 / count - mean**2).clamp(min=0).sqrt() / count**0.5
         assert closed.shape == (dimension, dimension)
-        assert ((mean - closed).abs() <= 6.5 * deviation + 2e-5).all(), float(((mean - closed).abs() - 6.5 * deviation).max())
+        assert ((mean - closed).abs() <= 6.5 * deviation + 2e-5).all(), float(
+            ((mean - closed).abs() - 6.5 * deviation).max()
+        )
 
 
 @pytest.mark.parametrize("text", SPECS)
@@ -113,7 +115,10 @@ def test_second_maps_are_positive_and_symmetric(data):
 def test_a_schedule_moves_from_one_to_the_other():
     noise = make_noise("schedule(from=gaussian(sigma=2), to=gaussian(sigma=0.5))")
     images = torch.zeros(4000, 1, 6, 6)
-    spread = [float(noise.at(progress).sample(images, torch.Generator().manual_seed(0)).square().mean()) for progress in (0, 0.5, 1)]
+    spread = [
+        float(noise.at(progress).sample(images, torch.Generator().manual_seed(0)).square().mean())
+        for progress in (0, 0.5, 1)
+    ]
     assert spread == pytest.approx([4, 2.125, 0.25], rel=0.05)
 
 

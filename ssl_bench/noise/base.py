@@ -24,7 +24,7 @@ class Noise(Options):
     """
 
     def prepare(self, data: ImageData) -> Self:
-        """The noise fitted to a dataset, for families that speak of its principal components; others are as they are."""
+        """Fit it to a dataset, for families that speak of its principal components; others are as they are."""
         return self
 
     def at(self, progress: float) -> Noise:

@@ -39,7 +39,9 @@ class ColorMask(Masking):
         """See :meth:`Masking.keep`."""
         batch, _, height, width = images.shape
         white = torch.randn((batch, 1, height, width), generator=generator, device=images.device)
-        field = torch.fft.irfft2(torch.fft.rfft2(white) * self.gain(height, width).float().to(white.device), s=(height, width))
+        field = torch.fft.irfft2(
+            torch.fft.rfft2(white) * self.gain(height, width).float().to(white.device), s=(height, width)
+        )
         return field >= float(ndtri(self.ratio))
 
     def mask_moments(self, shape: Shape) -> tuple[Tensor, Tensor]:

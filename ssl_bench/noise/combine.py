@@ -56,7 +56,7 @@ class Compose(Noise):
 
 
 class Mixture(Noise):
-    """``mixture(parts=[...], weights=[...])``: each image gets one of the parts, by chance; equal weights by default."""
+    """``mixture(parts=[...], weights=[...])``: each image gets one part, by chance; equal by default."""
 
     parts: tuple[Part, ...] = Field(min_length=1)
     weights: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...] | None = None
@@ -83,7 +83,7 @@ class Mixture(Noise):
         return [weight / sum(weights) for weight in weights]
 
     def sample(self, images: Tensor, generator: Generator) -> Tensor:
-        """See :meth:`Noise.sample`. Every part is drawn for every image, and one is kept: no host waits for a device."""
+        """See :meth:`Noise.sample`. Every part is drawn for every image and one kept: no host waits for a device."""
         chance = torch.rand((len(images), 1, 1, 1), generator=generator, device=images.device)
         below = 0.0
         chosen = images

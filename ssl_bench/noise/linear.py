@@ -49,7 +49,7 @@ class Blur(Filter):
 
 
 class FrequencyMask(Noise):
-    """``frequency_mask(cutoff, keep)``: only frequencies below (``low``) or from (``high``) ``cutoff`` cycles per pixel.
+    """``frequency_mask(cutoff, keep)``: only frequencies below (``low``) or from (``high``) a cutoff, cycles per pixel.
 
     ``either`` draws low or high for each image with equal chance (MFM, arXiv 2206.07706). f = 0 counts as low.
     """

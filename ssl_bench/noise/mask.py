@@ -59,7 +59,7 @@ class ChannelMask(Masking):
 
 
 class BlockMask(Masking):
-    """``block_mask(size)``: one square of ``size`` of the image's side, all channels, at a uniform place, set to zero."""
+    """``block_mask(size)``: one square of ``size`` of the side, all channels, at a uniform place, zero."""
 
     size: float = Field(gt=0, le=1)
 

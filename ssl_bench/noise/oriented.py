@@ -27,7 +27,9 @@ class Oriented(Stationary):
         frequency = radial_frequency(height, width)
         rows = torch.fft.fftfreq(height, dtype=torch.float64)[:, None]
         columns = torch.fft.rfftfreq(width, dtype=torch.float64)[None, :]
-        turn = torch.remainder(torch.atan2(rows, columns) - math.radians(self.angle) + math.pi / 2, math.pi) - math.pi / 2
+        turn = (
+            torch.remainder(torch.atan2(rows, columns) - math.radians(self.angle) + math.pi / 2, math.pi) - math.pi / 2
+        )
         inside = (turn.abs() <= math.radians(self.width) + 1e-9) & (frequency > 0)
         # At the Nyquist column a wave and its mirror image are one coefficient: keep it if either is inside.
         mirrored = inside.roll(-1, 0).flip(0)

@@ -61,7 +61,9 @@ class PCANoise(Fitted):
         """
         edges = pca_edges(np.asarray(variances.numpy()), len(self.gains))
         if len(edges) - 1 != len(self.gains):
-            raise UserError(f"pca: {len(self.gains)} gains, but {len(variances)} components make {len(edges) - 1} bands")
+            raise UserError(
+                f"pca: {len(self.gains)} gains, but {len(variances)} components make {len(edges) - 1} bands"
+            )
         fitted = self.with_axes(components)
         fitted._variances = torch.tensor(self.gains, dtype=torch.float64).repeat_interleave(torch.tensor(edges).diff())
         return fitted
@@ -152,7 +154,9 @@ class PatchPCA(Fitted):
         rows, columns = height // self.patch, width // self.patch
         shape = (batch, rows, columns, self.components)
         white = torch.randn(shape, generator=generator, device=images.device)
-        pixels = (white @ self.axes().T.to(images.device, torch.float32)).view(batch, rows, columns, channels, self.patch, self.patch)
+        pixels = (white @ self.axes().T.to(images.device, torch.float32)).view(
+            batch, rows, columns, channels, self.patch, self.patch
+        )
         noise = pixels.permute(0, 3, 1, 4, 2, 5).reshape(images.shape)
         return images + (draw(self.sigma, images, generator) * noise).to(images.dtype)
 

@@ -37,7 +37,7 @@ class Stationary(Noise):
         """See :meth:`Noise.second_map`: the covariance of the noise is added."""
         channels, height, width = shape
         plane = mean_square(self.sigma) * circulant(self.gain(height, width).square(), height, width)
-        return matrix + torch.block_diag(*[plane] * channels)
+        return matrix + torch.kron(torch.eye(channels, dtype=torch.float64), plane)
 
 
 def radial_frequency(height: int, width: int) -> Tensor:
@@ -72,5 +72,5 @@ def circulant(transfer: Tensor, height: int, width: int) -> Tensor:
     rows, columns = torch.arange(height), torch.arange(width)
     down = (rows[:, None] - rows[None, :]) % height
     right = (columns[:, None] - columns[None, :]) % width
-    full = kernel[down[:, None, :, None], right[None, :, None, :]]
+    full: Tensor = kernel[down[:, None, :, None], right[None, :, None, :]]
     return full.reshape(height * width, height * width)

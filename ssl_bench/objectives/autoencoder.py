@@ -60,9 +60,9 @@ class Autoencoder(Objective):
     def step(self, batch: Batch, generator: Generator) -> StepOutput:
         """See :meth:`Objective.step`."""
         clean = batch.views[0]
-        return StepOutput(reconstruction_mse(self.reconstruct(self.corrupt(clean, generator)), clean))
+        return StepOutput(reconstruction_mse(self.reconstruct(self.corrupt(clean, batch.progress, generator)), clean))
 
-    def corrupt(self, images: Tensor, generator: Generator) -> Tensor:
+    def corrupt(self, images: Tensor, progress: float, generator: Generator) -> Tensor:
         """What the encoder is shown of the images: here, the images."""
         return images
 

@@ -26,11 +26,14 @@ class Views:
 class Batch:
     """One step's data on the device.
 
+    ``progress`` is the share of training that is done, 0 to 1: what a scheduled noise goes by.
+
     Shapes: views ``(V, B, C, H, W)``, standardised; labels ``(B,)``, which only a supervised objective may read.
     """
 
     views: Tensor
     labels: Tensor
+    progress: float = 0.0
 
 
 @dataclass(frozen=True)

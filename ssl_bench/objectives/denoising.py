@@ -28,6 +28,6 @@ class Denoising(Autoencoder):
         plain = Autoencoder.build(backbone, options, None, classes)
         return cls(backbone, plain.decoder, noise)
 
-    def corrupt(self, images: Tensor, generator: Generator) -> Tensor:
+    def corrupt(self, images: Tensor, progress: float, generator: Generator) -> Tensor:
         """A noised copy of the images."""
-        return self.noise.sample(images, generator)
+        return self.noise.at(progress).sample(images, generator)

@@ -17,7 +17,8 @@ def whitened(solution: Tensor, second: Tensor) -> Tensor:
     """
     gram = solution.T @ second @ solution
     factor = torch.linalg.cholesky((gram + gram.T) / 2)
-    return torch.linalg.solve_triangular(factor, solution.T, upper=False).T
+    whitening: Tensor = torch.linalg.solve_triangular(factor, solution.T, upper=False)
+    return whitening.T
 
 
 def alignment(basis: Tensor, moments: Moments, balance: str = "official") -> Tensor:

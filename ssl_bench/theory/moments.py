@@ -61,7 +61,9 @@ def _spread(shares: Tensor, centre: Tensor) -> float:
 def _with_labels(split: Split, data: ImageData, mean: Tensor, centre: Tensor) -> Tensor:
     """E[(x - mean) (y - centre)^T] in pixel units. Shapes: ``(D, K)``."""
     total = torch.zeros(split.images[0].numel(), data.classes, dtype=torch.float64)
-    for images, labels in zip(torch.split(split.images, EXACT_ROWS), torch.split(split.labels, EXACT_ROWS), strict=True):
+    for images, labels in zip(
+        torch.split(split.images, EXACT_ROWS), torch.split(split.labels, EXACT_ROWS), strict=True
+    ):
         pixels = images.flatten(1).float() - CENTRE
         total += pixels.T @ one_hot(labels, data.classes).float()
     shares = _shares(split, data.classes)

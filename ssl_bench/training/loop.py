@@ -37,16 +37,17 @@ class ViewMaker:
     def __init__(self, config: Config, objective: Objective, data: ImageData, device: torch.device) -> None:
         self.count = objective.views.count
         self.recipe = resolve_recipe(config.views, objective.views.recipe, data.image_size)
-        self.noise = make_noise(config.views.noise) if config.views.noise else None
+        self.noise = make_noise(config.views.noise).prepare(data) if config.views.noise else None
         self.statistics = data.statistics
         self.images = data.train.images.to(device)
         self.labels = data.train.labels.to(device)
 
-    def batch(self, index: Tensor, generator: Generator) -> Batch:
-        """The batch of the chosen images. Shapes: index ``(B,)``."""
+    def batch(self, index: Tensor, progress: float, generator: Generator) -> Batch:
+        """The batch of the chosen images, at a point of training from 0 to 1. Shapes: index ``(B,)``."""
         index = index.to(self.images.device)
-        views = make_views(self.images[index], self.count, self.recipe, self.statistics, self.noise, generator)
-        return Batch(views, self.labels[index])
+        noise = self.noise.at(progress) if self.noise is not None else None
+        views = make_views(self.images[index], self.count, self.recipe, self.statistics, noise, generator)
+        return Batch(views, self.labels[index], progress)
 
 
 @dataclass
@@ -128,7 +129,7 @@ class Trainer:
         metrics: dict[str, Tensor] = {}
         for part in self.order.indices(step).chunk(settings.accumulate):
             share = len(part) / settings.batch_size
-            output = self.module.step(self.views.batch(part, generator), generator)
+            output = self.module.step(self.views.batch(part, step / self.total, generator), generator)
             self.fabric.backward(output.loss * share)
             for name, value in {"loss": output.loss.detach(), **output.metrics}.items():
                 metrics[name] = metrics.get(name, torch.zeros_like(value)) + value * share

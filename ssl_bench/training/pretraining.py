@@ -105,7 +105,7 @@ def build_objective(config: Config, data: ImageData) -> Objective:
     torch.manual_seed(derive_seed(config.seed, "backbone"))
     backbone = make_backbone(config.backbone, data.image_size, data.channels)
     torch.manual_seed(derive_seed(config.seed, "heads"))
-    noise = make_noise(config.noise) if config.noise is not None else None
+    noise = make_noise(config.noise).prepare(data) if config.noise is not None else None
     objective = objective_class.build(backbone, options, noise, data.classes)
     return objective.to(memory_format=torch.channels_last) if backbone.info.spatial == "map" else objective
 
