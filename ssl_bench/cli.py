@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from ssl_bench.backbones import TIMM_NOTE
-from ssl_bench.config import Config, load_config, validate
+from ssl_bench.config import AlignConfig, Config, load_config, validate
 from ssl_bench.data import DATASETS
 from ssl_bench.errors import UserError, did_you_mean
 from ssl_bench.objectives import OBJECTIVES
@@ -103,6 +103,20 @@ def analyze(
 
     result = run(target, _section(target, "analysis", settings))
     _show(result, as_json, lambda: _analysis_lines(result))
+
+
+@app.command()
+def align(settings: Overrides = None, as_json: AsJson = False) -> None:
+    """Closed-form alignment between reconstruction and a dataset's labels. Trains nothing.
+
+    Settings: dataset=NAME, noise=SPEC or noise=[SPEC,...], k=[8,16,...].
+    """
+    raw = _load(settings)
+    wanted = validate(AlignConfig, raw, "align")
+    from ssl_bench.aligning import align as run
+
+    result = run(wanted.dataset, list(wanted.noise) if isinstance(wanted.noise, tuple) else wanted.noise, wanted.k)
+    _show(result, as_json, lambda: _alignment_lines(result))
 
 
 @app.command()
@@ -233,6 +247,24 @@ def _evaluation_lines(result: dict[str, Any]) -> list[str]:
         f"k-NN ({result['knn_protocol']}): {result['knn_top1']:.4f}",
         f"chance: {result['chance']:.4f}; {where}",
     ]
+
+
+def _alignment_lines(result: dict[str, Any]) -> list[str]:
+    """Alignment and held-out R^2 at the latent dimensions asked for, or at powers of two."""
+    shown = [index for index, k in enumerate(result["k"]) if len(result["k"]) <= 12 or k & (k - 1) == 0]
+    columns = [f"{'k':>28}", *(f"{result['k'][index]:>7}" for index in shown)]
+    lines = [" ".join(columns), _numbers("chance", result["chance"], shown, 1)]
+    for entry in [result, *result.get("noises", [])]:
+        lines.append(_numbers(entry["noise"] or "no noise", entry["alignment"], shown, 1))
+        lines.append(_numbers("held-out R^2", entry["held_out"], shown, 3))
+        if "change" in entry:
+            lines.append(_numbers("change, %", entry["change"], shown, 1))
+            lines.append(_numbers("d(K)", entry["subspace_distance"], shown, 2))
+    return lines
+
+
+def _numbers(name: str, values: list[float], shown: list[int], digits: int) -> str:
+    return " ".join([f"{name[:28]:>28}", *(f"{values[index]:7.{digits}f}" for index in shown)])
 
 
 def _analysis_lines(result: dict[str, Any]) -> list[str]:

@@ -140,6 +140,14 @@ class AnalysisConfig(Options):
     snapshot: Literal["last", "all"] | int = "all"
 
 
+class AlignConfig(Options):
+    """What ``align`` is asked: a dataset, noises to compare with none, latent dimensions to report (all by default)."""
+
+    dataset: DatasetConfig = DatasetConfig()
+    noise: str | tuple[str, ...] | None = None
+    k: tuple[Annotated[int, Field(ge=1)], ...] | None = None
+
+
 class WandbConfig(Options):
     """Mirror of the metrics at Weights & Biases; the files of the run directory stay the truth."""
 

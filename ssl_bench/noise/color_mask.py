@@ -39,9 +39,8 @@ class ColorMask(Masking):
         """See :meth:`Masking.keep`."""
         batch, _, height, width = images.shape
         white = torch.randn((batch, 1, height, width), generator=generator, device=images.device)
-        field = torch.fft.irfft2(
-            torch.fft.rfft2(white) * self.gain(height, width).float().to(white.device), s=(height, width)
-        )
+        gain = self.gain(height, width).float().to(white.device)
+        field: Tensor = torch.fft.irfft2(torch.fft.rfft2(white) * gain, s=(height, width))
         return field >= float(ndtri(self.ratio))
 
     def mask_moments(self, shape: Shape) -> tuple[Tensor, Tensor]:
