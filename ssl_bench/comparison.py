@@ -91,7 +91,8 @@ def _run_cell(config: Config, path: Path, data: ImageData, benches: dict[str, Be
     try:
         run = pretrain(config, path, data)
         _measure(run, config, data, benches)
-        run.update(error=None)
+        if run.record().get("error") is not None:
+            run.update(error=None)
     except (TrainingFailed, UserError) as error:
         console.print(f"  failed: {error}", markup=False, soft_wrap=True)
         RunDirectory(path).update(error=str(error))

@@ -215,7 +215,7 @@ def test_seeds_of_different_purposes_differ():
     [
         (["objective=simclear"], "did you mean 'simclr'"),
         (["objective=mae", "backbone=resnet_micro"], "use a ViT"),
-        (["noise=gaussian(sigma=1)"], "takes no noise: use objective=denoising"),
+        (["noise=gaussian(sigma=1)"], "takes no noise: give noise=null, or use objective=denoising"),
         (["views.flip=0"], "takes no views settings"),
         (["training.batch_size=4096"], "larger than the dataset: with 300 training images"),
         (["training.accumulate=5"], "does not divide"),

@@ -356,7 +356,7 @@ def test_a_configuration_overrides_the_recipe():
     assert resolve_recipe(ViewsConfig(crop_scale=(1, 1)), "crop", 32).crop_scale is None
 
 
-@pytest.mark.parametrize("scale", [(0.0, 1.0), (0.5, 0.2), (0.5, 1.5), (float("nan"), 1.0)])
+@pytest.mark.parametrize("scale", [(0.0, 1.0), (0.5, 0.2), (0.5, 1.5)])
 def test_an_impossible_crop_is_refused(scale):
     with pytest.raises(UserError, match=r"views\.crop_scale = .* 0 < least <= largest <= 1"):
         resolve_recipe(ViewsConfig(crop_scale=scale), "crop", 32)
