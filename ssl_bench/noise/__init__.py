@@ -64,7 +64,7 @@ def from_spec(spec: Spec) -> Noise:
 
 
 def canonical(text: str) -> str:
-    """The one way to write a noise: validated values, in the order of its fields.
+    """The one way to write a noise: validated values, in the order of its fields, ``sigma`` last.
 
     Raises: UserError as :func:`make_noise` does.
     """
@@ -73,7 +73,8 @@ def canonical(text: str) -> str:
 
 def _canonical(spec: Spec) -> Spec:
     validated = from_spec(spec).model_dump(exclude_unset=True, by_alias=True)
-    return Spec(spec.name, {key: _value(spec.arguments[key], value) for key, value in validated.items()})
+    order = sorted(validated, key=lambda key: key == "sigma")
+    return Spec(spec.name, {key: _value(spec.arguments[key], validated[key]) for key in order})
 
 
 def _value(given: Any, validated: Any) -> Any:

@@ -31,8 +31,10 @@ class ColorMask(Masking):
     def gain(self, height: int, width: int) -> Tensor:
         """The filter of the noise. Shapes: ``(H, W // 2 + 1)``, float64."""
         frequency = radial_frequency(height, width)
-        low, high = frequency <= SPLIT_LOW, frequency >= SPLIT_HIGH
-        passed = {"red": low, "blue": high, "green": ~low & ~high, "purple": low | high}[self.color]
+        # The lowest frequency an image has is always low: a small one has none below the split.
+        low, high = frequency <= max(SPLIT_LOW, 1 / max(height, width)), frequency >= SPLIT_HIGH
+        middle = (frequency > SPLIT_LOW) & ~high
+        passed = {"red": low, "blue": high, "green": middle, "purple": low | high}[self.color]
         return unit_gain((passed & (frequency > 0)).double(), width)
 
     def keep(self, images: Tensor, generator: Generator) -> Tensor:
