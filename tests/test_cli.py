@@ -53,6 +53,10 @@ def test_help_and_lists_import_no_torch():
         (["evaluate", "/nonexistent"], "no run directory"),
         (["report", "/nonexistent", "--out", "x.html"], "/nonexistent"),
         (["list", "objektives"], "did you mean 'objectives'"),
+        (["align", "dataset=digits", "noise=gausian(sigma=1)"], "did you mean 'gaussian'"),
+        (["align", "dataset=digits", "k=[0]"], "'k.0' = 0"),
+        (["align", "dataset=digits", "k=[65]"], "from 1 to 64"),
+        (["align", "datset=digits"], "did you mean 'dataset'"),
         (["evaluate"], "Missing argument"),
         (["pretrain", "--no-such-option"], "No such option"),
     ],
@@ -67,6 +71,32 @@ def test_a_mistake_is_one_line_and_status_2(tmp_path, words, message):
     assert not (tmp_path / "run").exists()
     if "ssl-bench: " in done.stderr:
         assert done.stderr.count("\n") == 1
+
+
+def test_align():
+    words = ["align", "dataset=digits", "noise=[gaussian(sigma=1),mask(ratio=0.5, patch=2)]", "k=[4,16]"]
+    done = ssl_bench(*words, "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    expected = {
+        "dataset",
+        "samples",
+        "dimension",
+        "noise",
+        "k",
+        "alignment",
+        "variance_explained",
+        "chance",
+        "held_out",
+    }
+    assert expected <= set(result)
+    assert (result["k"], result["dimension"], result["noise"]) == ([4, 16], 64, None)
+    assert [entry["noise"] for entry in result["noises"]] == ["gaussian(sigma=1)", "mask(ratio=0.5, patch=2)"]
+    assert max(map(abs, result["noises"][0]["change"])) < 1e-3
+    one = json.loads(ssl_bench("align", "dataset=digits", "noise=gaussian(sigma=1)", "k=[4]", "--json").stdout)
+    assert one["noise"] == "gaussian(sigma=1)"
+    assert {"change", "subspace_distance"} <= set(one)
+    assert "held-out" in ssl_bench(*words).stdout
 
 
 def test_a_corrupt_image_is_named(tmp_path):

@@ -64,6 +64,9 @@ class TinyNoise(Noise):
     def sample(self, images, generator):
         return images + self.shift
 
+    def second_map(self, matrix, shape):
+        return matrix + self.shift**2
+
 
 def sevens(measurement):
     """Seven, for each band."""
