@@ -300,6 +300,9 @@ class Offset(Noise):
     def sample(self, images, generator):
         return images + 1
 
+    def second_map(self, matrix, shape):
+        return matrix + 1
+
 
 @pytest.mark.parametrize("recipe", [Recipe(), EVERYTHING])
 def test_noise_acts_after_standardisation(recipe):
