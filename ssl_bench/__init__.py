@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ssl_bench.aligning import align
     from ssl_bench.comparison import compare
-    from ssl_bench.config import Config, load_config
+    from ssl_bench.config import Config
     from ssl_bench.errors import UserError
     from ssl_bench.measuring import analyze, evaluate
+    from ssl_bench.overrides import load_config
     from ssl_bench.reporting import report
     from ssl_bench.training.pretraining import pretrain
 
@@ -27,7 +28,7 @@ _HOMES = {
     "analyze": "ssl_bench.measuring",
     "compare": "ssl_bench.comparison",
     "evaluate": "ssl_bench.measuring",
-    "load_config": "ssl_bench.config",
+    "load_config": "ssl_bench.overrides",
     "pretrain": "ssl_bench.training.pretraining",
     "report": "ssl_bench.reporting",
 }

@@ -13,10 +13,11 @@ from typing import Annotated, Any
 import typer
 
 from ssl_bench.backbones import TIMM_NOTE
-from ssl_bench.config import AlignConfig, Config, load_config, validate
+from ssl_bench.config import AlignConfig, Config, validate
 from ssl_bench.data import DATASETS
 from ssl_bench.errors import UserError, did_you_mean
 from ssl_bench.objectives import OBJECTIVES
+from ssl_bench.overrides import load_config
 
 # What typer makes of Ctrl-C.
 INTERRUPTED = 130

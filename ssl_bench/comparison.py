@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from ssl_bench.config import Config, Options, expand_short_forms, flatten, identity, validate
+from ssl_bench.config import Config, Options, flatten, identity, validate
 from ssl_bench.data.images import ImageData
 from ssl_bench.data.load import load_dataset
 from ssl_bench.errors import UserError
@@ -17,6 +17,7 @@ from ssl_bench.files import write_json
 from ssl_bench.matrix import BASELINES, axes, baseline_cells, cells, dataset_key, resolve_cells
 from ssl_bench.measuring import analysis_question, analyze, evaluate, evaluation_question, is_measured
 from ssl_bench.objectives import OBJECTIVES
+from ssl_bench.overrides import expand_short_forms
 from ssl_bench.runs.directory import RunDirectory
 from ssl_bench.runs.summary import summarise_runs
 from ssl_bench.spectrum.curves import Bench, make_bench
@@ -94,6 +95,8 @@ def _run_cell(config: Config, path: Path, data: ImageData, benches: dict[str, Be
         if run.record().get("error") is not None:
             run.update(error=None)
     except (TrainingFailed, UserError) as error:
+        if not RunDirectory(path).record_file.exists():
+            raise
         console.print(f"  failed: {error}", markup=False, soft_wrap=True)
         RunDirectory(path).update(error=str(error))
 

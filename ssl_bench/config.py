@@ -1,4 +1,4 @@
-"""Every setting, typed and strict; YAML and ``key=value`` overrides; "did you mean" for unknown keys.
+"""Every setting, typed and strict, with "did you mean" for unknown keys; what decides a run's identity.
 
 Sections whose meaning depends on a name (``objective``, ``dataset``) carry that thing's own options beside the common
 keys; the registered thing validates them (:func:`section_options`). This module imports no torch.
@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from ssl_bench.errors import UserError, did_you_mean
-
-SHORT_FORMS = ("objective", "backbone", "dataset")
 
 # What does not decide a run's result: where data lie, how it is shown and mirrored, what is asked of it afterwards.
 OUTSIDE_IDENTITY = (
@@ -173,66 +170,6 @@ class Config(Options):
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
-def load_config(file: str | Path | None, overrides: Iterable[str] = ()) -> dict[str, Any]:
-    """The nested settings of a YAML file with ``key=value`` overrides applied; not yet validated.
-
-    ``file`` is a path, or the name of a configuration shipped with the package (``cifar10``).
-
-    Raises: UserError if the file is not there or not a mapping, or an override is not ``key=value``.
-    """
-    raw: dict[str, Any] = {} if file is None else _read_yaml(find_config(file))
-    for override in overrides:
-        key, separator, value = override.partition("=")
-        if not separator or not key:
-            raise UserError(f"{override!r} is not key=value, nor a configuration file")
-        _assign(raw, key.strip(), parse_value(value))
-    return expand_short_forms(raw)
-
-
-def find_config(file: str | Path) -> Path:
-    """The path of a YAML file given as a path or as the name of a shipped configuration.
-
-    Raises: UserError if there is none.
-    """
-    path = Path(file)
-    if path.is_file():
-        return path
-    folders = [Path(__file__).parent / "configs", Path(__file__).parent.parent / "configs"]
-    shipped = {item.stem: item for folder in folders if folder.is_dir() for item in sorted(folder.glob("*.yaml"))}
-    if str(file) in shipped:
-        return shipped[str(file)]
-    raise UserError(
-        f"no configuration {str(file)!r}: neither a file nor a shipped one; {did_you_mean(str(file), shipped)}"
-    )
-
-
-def parse_value(text: str) -> Any:
-    """The value of an override: YAML, except that a list may hold noise specs with commas of their own.
-
-    ``[autoencoder, gaussian(sigma=0.1), [0.2, 0.35]]`` splits at the commas outside any bracket.
-    """
-    text = text.strip()
-    if text.startswith("[") and text.endswith("]"):
-        return [parse_value(item) for item in _split(text[1:-1])]
-    if "(" in text:
-        quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
-        return text[1:-1] if quoted else text
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        return text
-    return value if isinstance(value, str | int | float | bool | None) else text
-
-
-def expand_short_forms(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """``objective: mae`` stands for ``objective: {name: mae}``; likewise backbone and dataset, and lists of them."""
-    full = dict(raw)
-    for key in SHORT_FORMS:
-        if key in full and not isinstance(full[key], Mapping):
-            full[key] = {"name": full[key]}
-    return full
-
-
 def validate(model: type[ModelT], raw: Mapping[str, Any], where: str = "configuration") -> ModelT:
     """Check settings against a model.
 
@@ -279,52 +216,8 @@ def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def to_yaml(config: BaseModel) -> str:
-    """The configuration as YAML that :func:`load_config` reads back."""
+    """The configuration as YAML that ``load_config`` reads back."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not readable as YAML: {error}") from error
-    if raw is not None and not isinstance(raw, dict):
-        raise UserError(f"{path}: must hold keys and values, not a {type(raw).__name__}")
-    return raw or {}
-
-
-def _assign(raw: dict[str, Any], key: str, value: Any) -> None:
-    """Set a dotted key in nested settings, in place; a section given in its short form is opened first."""
-    *parents, last = key.split(".")
-    here = raw
-    for parent in parents:
-        below = here.get(parent, {})
-        if not isinstance(below, dict):
-            below = {"name": below}
-        here[parent] = below = dict(below)
-        here = below
-    if not parents and last in SHORT_FORMS and isinstance(here.get(last), dict) and not isinstance(value, dict):
-        here[last] = {**here[last], "name": value}
-    else:
-        here[last] = value
-
-
-def _split(text: str) -> list[str]:
-    parts, depth, start, quote = [], 0, 0, ""
-    for position, letter in enumerate(text):
-        if quote:
-            quote = "" if letter == quote else quote
-        elif letter in "\"'":
-            quote = letter
-        elif letter in "([{":
-            depth += 1
-        elif letter in ")]}":
-            depth -= 1
-        elif letter == "," and depth == 0:
-            parts.append(text[start:position])
-            start = position + 1
-    parts.append(text[start:])
-    return [part.strip() for part in parts if part.strip()]
 
 
 def _explain(model: type[BaseModel], error: ValidationError) -> str:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from ssl_bench.config import Config, load_config, validate
+from ssl_bench.config import Config, validate
+from ssl_bench.overrides import load_config
 
 torch.set_num_threads(min(2, torch.get_num_threads()))
 REAL_DATA = Path(os.environ.get("SSL_BENCH_DATA", "/nonexistent"))

@@ -5,10 +5,10 @@ import pytest
 
 from ssl_bench import comparison
 from ssl_bench.comparison import compare
-from ssl_bench.config import load_config
 from ssl_bench.errors import UserError
 from ssl_bench.matrix import axes, baseline_cells, cells
 from ssl_bench.objectives.autoencoder import Autoencoder
+from ssl_bench.overrides import load_config
 from ssl_bench.resolve import resolve
 from ssl_bench.runs.directory import RunDirectory
 from ssl_bench.training.loop import TrainingFailed

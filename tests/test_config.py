@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from ssl_bench.config import Config, find_config, identity, load_config, parse_value, to_yaml, validate
+from ssl_bench.config import Config, identity, to_yaml, validate
 from ssl_bench.errors import UserError
+from ssl_bench.overrides import find_config, load_config, parse_value
 
 
 @pytest.mark.parametrize(

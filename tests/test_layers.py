@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "ssl_bench"
-BASE = {"errors", "files", "seeds", "spec", "registry", "config"}
+BASE = {"errors", "files", "seeds", "spec", "registry", "config", "overrides"}
 MAY_IMPORT = {
     "noise": BASE | {"data"},
     "data": BASE | {"noise"},

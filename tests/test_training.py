@@ -8,10 +8,11 @@ import torch
 from conftest import make_config
 from safetensors.torch import load_file
 
-from ssl_bench.config import Config, load_config, validate
+from ssl_bench.config import Config, validate
 from ssl_bench.data.load import load_dataset
 from ssl_bench.errors import UserError
 from ssl_bench.objectives.autoencoder import Autoencoder
+from ssl_bench.overrides import load_config
 from ssl_bench.resolve import resolve
 from ssl_bench.runs.directory import RunDirectory
 from ssl_bench.seeds import derive_seed
