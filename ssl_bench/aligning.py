@@ -12,6 +12,7 @@ from torch import Tensor
 from ssl_bench.config import DatasetConfig
 from ssl_bench.data.images import ImageData
 from ssl_bench.data.load import load_dataset
+from ssl_bench.data.moments import LARGEST_COVARIANCE
 from ssl_bench.errors import UserError
 from ssl_bench.noise import canonical, make_noise
 from ssl_bench.theory.alignment import (
@@ -24,8 +25,6 @@ from ssl_bench.theory.alignment import (
 )
 from ssl_bench.theory.moments import Moments, dataset_moments
 from ssl_bench.theory.solutions import denoising
-
-LARGEST_DIMENSION = 8192
 
 
 @dataclass(frozen=True)
@@ -44,9 +43,9 @@ def make_problem(data: ImageData) -> Problem:
     Raises: UserError if the images have too many pixels for a full eigendecomposition.
     """
     dimension = data.train.images[0].numel()
-    if dimension > LARGEST_DIMENSION:
+    if dimension > LARGEST_COVARIANCE:
         raise UserError(
-            f"align solves a problem of {dimension} dimensions for {data.name!r}, and can do {LARGEST_DIMENSION}: "
+            f"align solves a problem of {dimension} dimensions for {data.name!r}, and can do {LARGEST_COVARIANCE}: "
             "use smaller images (dataset.image_size)"
         )
     train, test = dataset_moments(data)
