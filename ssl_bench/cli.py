@@ -34,7 +34,7 @@ noise_app = typer.Typer(help="The noise distributions.", no_args_is_help=True, r
 app.add_typer(noise_app, name="noise")
 
 # Columns of a comparison's summary that need no second mention among the swept settings.
-SHOWN_ANYWAY = ("objective.name", "noise", "views.noise", "backbone.name", "dataset.name", "seed")
+SHOWN_ANYWAY = ("objective.name", "noise", "target", "views.noise", "backbone.name", "dataset.name", "seed")
 
 Settings = Annotated[
     list[str] | None,
@@ -139,7 +139,7 @@ def list_names(
     kind: Annotated[str, typer.Argument(help="One of the plural kinds.")],
     as_json: AsJson = False,
 ) -> None:
-    """What can be named, third-party plug-ins included: objectives, backbones, datasets, noises or analyzers."""
+    """What can be named, plug-ins included: objectives, backbones, datasets, noises, targets or analyzers."""
     names = _registry(kind)
     _show(names, as_json, lambda: _name_lines(kind, names))
 
@@ -207,6 +207,7 @@ def _registry(kind: str) -> dict[str, str]:
         "backbones": ("ssl_bench.backbones", "BACKBONES"),
         "datasets": ("ssl_bench.data", "DATASETS"),
         "noises": ("ssl_bench.noise", "NOISES"),
+        "targets": ("ssl_bench.targets", "TARGETS"),
         "analyzers": ("ssl_bench.spectrum", "ANALYZERS"),
     }
     if kind not in homes:
@@ -234,7 +235,7 @@ def _comparison_lines(summary: dict[str, Any], out: Path) -> list[str]:
         numbers = f"{probe['linear_top1']:7.3f} {probe['knn_top1']:7.3f}" if probe else f"{state:>15}"
         swept = " ".join(f"{key}={value}" for key, value in row["settings"].items() if key not in SHOWN_ANYWAY)
         noise = row["noise"] or row["views_noise"]
-        words = [row["objective"], noise, row["backbone"], row["dataset"], f"seed {row['seed']}", swept]
+        words = [row["objective"], noise, row["target"], row["backbone"], row["dataset"], f"seed {row['seed']}", swept]
         lines.append(f"{numbers}  {' '.join(word for word in words if word)}")
     lines += [f"skipped: {cell['objective']} on {cell['backbone']}: {cell['reason']}" for cell in summary["skipped"]]
     return [*lines, f"summary: {out / 'summary.json'}", f"report: {out / 'report.html'}"]

@@ -157,6 +157,7 @@ class Config(Options):
 
     objective: ObjectiveConfig = ObjectiveConfig()
     noise: str | None = None
+    target: str | None = None
     views: ViewsConfig = ViewsConfig()
     backbone: BackboneConfig = BackboneConfig()
     dataset: DatasetConfig = DatasetConfig()

@@ -69,7 +69,7 @@ def baseline_cells(configs: list[Config], names: tuple[str, ...]) -> list[Config
         for config in configs:
             seed = configs[0].seed if name == "pixels" else config.seed
             views = {**_views_beside(config, configs).model_dump(mode="json"), "noise": None}
-            changed = {"objective": {"name": name}, "noise": None, "views": views, "seed": seed}
+            changed = {"objective": {"name": name}, "noise": None, "target": None, "views": views, "seed": seed}
             made.append(drop_unused(validate(Config, {**config.model_dump(mode="json"), **changed})))
     return _unique(made)
 

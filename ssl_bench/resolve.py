@@ -20,18 +20,21 @@ from ssl_bench.errors import UserError
 from ssl_bench.noise import canonical
 from ssl_bench.objectives import OBJECTIVES
 from ssl_bench.objectives.base import Objective
+from ssl_bench.targets import canonical_target
 
 
 def drop_unused(config: Config) -> Config:
     """Without the settings the objective does not use: how one matrix serves objectives that differ in what they take.
 
-    ``noise`` is for objectives that corrupt their input, ``views`` for those that train on augmented views,
-    ``training`` for those that train.
+    ``noise`` is for objectives that corrupt their input, ``target`` for those that reconstruct, ``views`` for those
+    that train on augmented views, ``training`` for those that train.
     """
     objective = OBJECTIVES.get(config.objective.name)
     changes: dict[str, object] = {}
     if objective.default_noise is None:
         changes["noise"] = None
+    if not objective.takes_target:
+        changes["target"] = None
     if objective.views.recipe == "none":
         changes["views"] = ViewsConfig()
     if not objective.trains:
@@ -51,6 +54,11 @@ def resolve(config: Config, data: ImageData) -> Config:
         raise UserError(
             f"objective {name!r} takes no noise: give noise=null, or use objective=denoising, or views.noise"
         )
+    if config.target is not None and not objective.takes_target:
+        raise UserError(
+            f"objective {name!r} reconstructs nothing and takes no target: give target=null, "
+            "or use objective=autoencoder, denoising or mae"
+        )
     if config.views != ViewsConfig() and objective.views.recipe == "none":
         raise UserError(
             f"objective {name!r} trains on the images themselves and takes no views settings: leave them out"
@@ -65,6 +73,7 @@ def resolve(config: Config, data: ImageData) -> Config:
         update={
             "objective": ObjectiveConfig.model_validate({"name": name, **options.model_dump(mode="json")}),
             "noise": canonical(noise) if noise else None,
+            "target": canonical_target(config.target) if config.target else None,
             "views": config.views.model_copy(update={"noise": canonical(views_noise) if views_noise else None}),
             "backbone": _resolve_backbone(config, data, objective),
             "training": config.training.model_copy(update={"learning_rate": rate, "precision": _precision(config)}),

@@ -8,7 +8,7 @@ from ssl_bench.config import BackboneConfig, ObjectiveConfig, section_options
 from ssl_bench.errors import UserError
 from ssl_bench.noise import make_noise
 from ssl_bench.objectives import OBJECTIVES
-from ssl_bench.objectives.base import Batch
+from ssl_bench.objectives.base import Batch, Given
 
 TRAINED = [name for name in OBJECTIVES if OBJECTIVES.get(name).trains]
 
@@ -19,7 +19,7 @@ def build(name, backbone="vit_micro", size=16, channels=2, **options):
     made = make_backbone(BackboneConfig(name=chosen.fixed_backbone or backbone, latent_dim=16), size, channels)
     noise = make_noise(chosen.default_noise) if chosen.default_noise else None
     settings = section_options(ObjectiveConfig(name=name, **options), chosen.options_model, "objective")
-    return chosen.build(made, settings, noise, classes=3)
+    return chosen.build(made, settings, Given(3, noise))
 
 
 def make_batch(objective, count=6, size=16, channels=2, seed=0):
@@ -103,7 +103,7 @@ def test_mae_counts_hidden_patches_only_and_sees_visible_ones_only():
 
 def test_mae_normalised_targets_have_mean_zero_and_deviation_one():
     objective = build("mae", normalise=True)
-    target = objective.target(torch.randn(2, 2, 16, 16) * 3 + 1)
+    target = objective.asked(torch.randn(2, 2, 16, 16) * 3 + 1)
     assert torch.allclose(target.mean(-1), torch.zeros(2, 64), atol=1e-5)
     assert torch.allclose(target.var(-1), torch.ones(2, 64), atol=1e-3)
     assert objective.reconstruct(torch.randn(2, 2, 16, 16)) is None
@@ -158,3 +158,29 @@ def test_mae_says_what_it_cannot_train_and_what_to_use():
 def test_unknown_option_gets_the_nearest():
     with pytest.raises(UserError, match=r"'objective.temprature'; did you mean 'temperature'"):
         build("simclr", temprature=0.1)
+
+
+class Doubled:
+    """A target that is twice the image, for the arithmetic."""
+
+    def ask(self, images):
+        return 2 * images
+
+    def undo(self, made):
+        return made / 2
+
+
+@pytest.mark.parametrize("name", ["autoencoder", "denoising", "mae"])
+def test_a_target_changes_the_loss_and_is_undone_in_reconstructions(name):
+    objective = build(name).eval()
+    batch = make_batch(objective)
+    plain, made = float(step(objective, batch).loss.detach()), objective.reconstruct(batch.views[0])
+    objective.target = Doubled()
+    asked = step(objective, batch).loss
+    assert torch.allclose(objective.reconstruct(batch.views[0]), made / 2, atol=1e-6)
+    objective.target = None
+    doubled = Batch(2 * batch.views, batch.labels)
+    assert plain != pytest.approx(float(asked.detach()))
+    if name == "autoencoder":
+        expected = (made - doubled.views[0]).square().mean()
+        assert torch.allclose(asked, expected)

@@ -83,6 +83,13 @@ class ImageData:
         return Statistics(tuple(float(value) / 255 for value in mean), std)
 
     @cached_property
+    def standardised_mean(self) -> Tensor:
+        """The mean of the standardised training images, exact up to rounding. Shapes: ``(C, H, W)`` float64."""
+        total = sum(chunk.long().sum(0) for chunk in torch.split(self.train.images, 1000))
+        assert isinstance(total, Tensor)
+        return self.statistics.standardise(total.double() / (255 * len(self.train)))
+
+    @cached_property
     def fingerprint(self) -> str:
         """Hash of all images and labels, 16 hex digits: the key of whatever is cached about this dataset."""
         digest = hashlib.sha256()

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ssl_bench.data.images import ImageData
+from ssl_bench.errors import UserError
 from ssl_bench.files import save_tensors
 
 # Differences of pixels to 128 are integers of at most 128: a product of 1,024 rows stays below 2^24, so that float32
@@ -69,6 +70,17 @@ def pca_edges(variances: np.ndarray[Any, np.dtype[np.float64]], bands: int) -> l
         if held[0] >= held.max():
             return edges
     return [0, count]
+
+
+def band_widths(variances: Tensor, bands: int, whose: str) -> Tensor:
+    """How many components each of ``bands`` bands has (:func:`pca_edges`). Shapes: variances ``(R,)`` -> ``(bands,)``.
+
+    Raises: UserError, which names ``whose`` gains they are, if there are not that many bands.
+    """
+    edges = pca_edges(variances.numpy(), bands)
+    if len(edges) - 1 != bands:
+        raise UserError(f"{whose}: {bands} gains, but {len(variances)} components make {len(edges) - 1} bands")
+    return torch.tensor(edges).diff()
 
 
 def eigenbasis(data: ImageData) -> Eigenbasis:

@@ -10,7 +10,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from ssl_bench.noise.stationary import Stationary, radial_frequency
+from ssl_bench.noise.stationary import Stationary, ring_index
 from ssl_bench.noise.strength import Strength
 
 Power = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -45,8 +45,7 @@ class Spectrum(Stationary):
     def power(self, height: int, width: int) -> Tensor:
         """See :meth:`Stationary.power`; here it is absolute."""
         gains = torch.tensor(self.gains if self.gains is not None else self._read(), dtype=torch.float64)
-        ring = (radial_frequency(height, width) / 0.5 * len(gains)).floor().long().clamp(max=len(gains) - 1)
-        return gains[ring]
+        return gains[ring_index(height, width, len(gains))]
 
     def gain(self, height: int, width: int) -> Tensor:
         """See :meth:`Stationary.gain`: not rescaled, as the gains say how strong the noise is."""

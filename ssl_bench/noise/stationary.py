@@ -47,6 +47,14 @@ def radial_frequency(height: int, width: int) -> Tensor:
     return torch.hypot(rows, columns)
 
 
+def ring_index(height: int, width: int, rings: int) -> Tensor:
+    """The ring of each frequency of ``rfft2``: equal widths up to 0.5, the last with the corners of the plane.
+
+    Shapes: ``(H, W // 2 + 1)``, int64.
+    """
+    return (radial_frequency(height, width) / 0.5 * rings + 1e-9).floor().long().clamp(max=rings - 1)
+
+
 def unit_gain(power: Tensor, width: int) -> Tensor:
     """The filter that gives white noise of unit variance this power spectrum, scaled to unit variance a pixel.
 

@@ -10,8 +10,8 @@ from torch import Generator, Tensor, nn
 from ssl_bench.backbones.base import Backbone
 from ssl_bench.backbones.decoders import DecoderKind, DecoderSource, make_decoder
 from ssl_bench.config import Options
-from ssl_bench.noise.base import Noise
-from ssl_bench.objectives.base import Batch, Objective, StepOutput
+from ssl_bench.objectives.base import Batch, Given, Objective, StepOutput
+from ssl_bench.targets.base import Target
 
 
 class DecoderOptions(Options):
@@ -40,27 +40,30 @@ def reconstruction_mse(reconstruction: Tensor, clean: Tensor) -> Tensor:
 
 
 class Autoencoder(Objective):
-    """Squared pixel error through the one embedding."""
+    """Squared pixel error through the one embedding; with a target, weighted band by band."""
 
     options_model = DecoderOptions
+    takes_target = True
 
-    def __init__(self, backbone: Backbone, decoder: nn.Module) -> None:
+    def __init__(self, backbone: Backbone, decoder: nn.Module, target: Target | None = None) -> None:
         super().__init__(backbone)
         self.decoder = decoder
+        self.target = target
 
     @classmethod
-    def build(cls, backbone: Backbone, options: Options, noise: Noise | None, classes: int) -> Self:
+    def build(cls, backbone: Backbone, options: Options, given: Given) -> Self:
         """See :meth:`Objective.build`."""
         assert isinstance(options, DecoderOptions)
         decoder = make_decoder(
             options.decoder, options.source, backbone.info, options.decoder_width, options.decoder_depth
         )
-        return cls(backbone, decoder)
+        return cls(backbone, decoder, given.target)
 
     def step(self, batch: Batch, generator: Generator) -> StepOutput:
         """See :meth:`Objective.step`."""
         clean = batch.views[0]
-        return StepOutput(reconstruction_mse(self.reconstruct(self.corrupt(clean, batch.progress, generator)), clean))
+        made = self.decoder(self.backbone(self.corrupt(clean, batch.progress, generator)))
+        return StepOutput(reconstruction_mse(made, clean if self.target is None else self.target.ask(clean)))
 
     def corrupt(self, images: Tensor, progress: float, generator: Generator) -> Tensor:
         """What the encoder is shown of the images: here, the images."""
@@ -69,4 +72,4 @@ class Autoencoder(Objective):
     def reconstruct(self, images: Tensor) -> Tensor:
         """See :meth:`Objective.reconstruct`."""
         decoded: Tensor = self.decoder(self.backbone(images))
-        return decoded
+        return decoded if self.target is None else self.target.undo(decoded)

@@ -12,6 +12,7 @@ from ssl_bench.backbones.base import Backbone, BackboneInfo
 from ssl_bench.config import Options
 from ssl_bench.data.images import ImageData
 from ssl_bench.noise.base import Noise
+from ssl_bench.targets.base import Target
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,19 @@ class StepOutput:
     metrics: dict[str, Tensor] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Given:
+    """What an objective is built with beside its backbone and its own options.
+
+    ``noise`` is there for an objective that takes one (``default_noise``), ``target`` for one that ``takes_target`` and
+    was given one; both are prepared with the dataset. ``classes`` is the number of labels.
+    """
+
+    classes: int
+    noise: Noise | None = None
+    target: Target | None = None
+
+
 class NoOptions(Options):
     """An objective without options."""
 
@@ -58,6 +72,7 @@ class Objective(nn.Module):
         options_model: the objective's own settings, ``objective.KEY=VALUE``.
         views: the views it wants. With recipe ``none`` it takes no ``views`` settings.
         default_noise: the spec used when ``noise`` is not given; ``None`` if it takes no ``noise`` at all.
+        takes_target: whether what its loss asks for can be weighted (``target=SPEC``).
         trains: ``False`` for a baseline that is only initialised.
         fixed_backbone: the registered backbone it replaces the user's with, if any.
     """
@@ -65,6 +80,7 @@ class Objective(nn.Module):
     options_model: ClassVar[type[Options]] = NoOptions
     views: ClassVar[Views] = Views()
     default_noise: ClassVar[str | None] = None
+    takes_target: ClassVar[bool] = False
     trains: ClassVar[bool] = True
     fixed_backbone: ClassVar[str | None] = None
 
@@ -74,7 +90,7 @@ class Objective(nn.Module):
 
     @classmethod
     @abstractmethod
-    def build(cls, backbone: Backbone, options: Options, noise: Noise | None, classes: int) -> Objective:
+    def build(cls, backbone: Backbone, options: Options, given: Given) -> Objective:
         """The objective on a backbone: its heads, freshly initialised from torch's global generator."""
 
     @classmethod

@@ -11,8 +11,7 @@ from ssl_bench.backbones.pixels import PixelBackbone
 from ssl_bench.config import Options
 from ssl_bench.data.images import ImageData
 from ssl_bench.data.moments import eigenbasis
-from ssl_bench.noise.base import Noise
-from ssl_bench.objectives.base import Batch, Objective, StepOutput
+from ssl_bench.objectives.base import Batch, Given, Objective, StepOutput
 
 
 class Untrained(Objective):
@@ -21,7 +20,7 @@ class Untrained(Objective):
     trains = False
 
     @classmethod
-    def build(cls, backbone: Backbone, options: Options, noise: Noise | None, classes: int) -> Self:
+    def build(cls, backbone: Backbone, options: Options, given: Given) -> Self:
         """See :meth:`Objective.build`."""
         return cls(backbone)
 

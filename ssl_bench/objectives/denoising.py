@@ -10,6 +10,8 @@ from ssl_bench.backbones.base import Backbone
 from ssl_bench.config import Options
 from ssl_bench.noise.base import Noise
 from ssl_bench.objectives.autoencoder import Autoencoder
+from ssl_bench.objectives.base import Given
+from ssl_bench.targets.base import Target
 
 
 class Denoising(Autoencoder):
@@ -17,16 +19,16 @@ class Denoising(Autoencoder):
 
     default_noise = "gaussian(sigma=0.5)"
 
-    def __init__(self, backbone: Backbone, decoder: nn.Module, noise: Noise) -> None:
-        super().__init__(backbone, decoder)
+    def __init__(self, backbone: Backbone, decoder: nn.Module, noise: Noise, target: Target | None = None) -> None:
+        super().__init__(backbone, decoder, target)
         self.noise = noise
 
     @classmethod
-    def build(cls, backbone: Backbone, options: Options, noise: Noise | None, classes: int) -> Self:
+    def build(cls, backbone: Backbone, options: Options, given: Given) -> Self:
         """See :meth:`Objective.build`."""
-        assert noise is not None
-        plain = Autoencoder.build(backbone, options, None, classes)
-        return cls(backbone, plain.decoder, noise)
+        assert given.noise is not None
+        plain = Autoencoder.build(backbone, options, given)
+        return cls(backbone, plain.decoder, given.noise, given.target)
 
     def corrupt(self, images: Tensor, progress: float, generator: Generator) -> Tensor:
         """A noised copy of the images."""

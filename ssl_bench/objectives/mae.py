@@ -12,8 +12,8 @@ from torch import Generator, Tensor, nn
 from ssl_bench.backbones.base import Backbone, BackboneInfo
 from ssl_bench.backbones.decoders import TokenBlocks
 from ssl_bench.config import Options
-from ssl_bench.noise.base import Noise
-from ssl_bench.objectives.base import Batch, Objective, StepOutput, Views
+from ssl_bench.objectives.base import Batch, Given, Objective, StepOutput, Views
+from ssl_bench.targets.base import Target
 
 
 class MAEOptions(Options):
@@ -33,9 +33,11 @@ class MaskedAutoencoder(Objective):
 
     options_model = MAEOptions
     views = Views(count=1, recipe="crop")
+    takes_target = True
 
-    def __init__(self, backbone: Backbone, options: MAEOptions) -> None:
+    def __init__(self, backbone: Backbone, options: MAEOptions, target: Target | None = None) -> None:
         super().__init__(backbone)
+        self.target = target
         info = backbone.info
         assert info.patch_size is not None
         self.options = options
@@ -49,10 +51,10 @@ class MaskedAutoencoder(Objective):
         self.to_pixels = nn.Linear(options.decoder_width, self.patch**2 * info.channels)
 
     @classmethod
-    def build(cls, backbone: Backbone, options: Options, noise: Noise | None, classes: int) -> Self:
+    def build(cls, backbone: Backbone, options: Options, given: Given) -> Self:
         """See :meth:`Objective.build`."""
         assert isinstance(options, MAEOptions)
-        return cls(backbone, options)
+        return cls(backbone, options, given.target)
 
     @classmethod
     def unsupported(cls, info: BackboneInfo) -> str | None:
@@ -76,7 +78,7 @@ class MaskedAutoencoder(Objective):
         order = torch.rand(len(images), self.patches, generator=generator, device=images.device).argsort(1)
         hidden = order[:, self.visible :]
         predicted = get_at_index(self.predict(images, order[:, : self.visible]), hidden)
-        target = get_at_index(self.target(images), hidden)
+        target = get_at_index(self.asked(images), hidden)
         return StepOutput((predicted.float() - target.float()).square().mean())
 
     def predict(self, images: Tensor, keep: Tensor) -> Tensor:
@@ -87,9 +89,9 @@ class MaskedAutoencoder(Objective):
         pixels: Tensor = self.to_pixels(self.decoder(set_at_index(full, keep, visible)))
         return pixels
 
-    def target(self, images: Tensor) -> Tensor:
+    def asked(self, images: Tensor) -> Tensor:
         """What the patches should be. Shapes: ``(B, C, H, W)`` -> ``(B, N, p p C)``."""
-        patches: Tensor = patchify(images, self.patch)
+        patches: Tensor = patchify(images if self.target is None else self.target.ask(images), self.patch)
         if self.options.normalise:
             variance, mean = torch.var_mean(patches, dim=-1, keepdim=True)
             patches = (patches - mean) / (variance + 1e-6).sqrt()
@@ -110,4 +112,4 @@ class MaskedAutoencoder(Objective):
             new = order[start : start + hidden]
             made[:, new] = self.predict(images, keep.expand(len(images), -1)).float()[:, new]
         image: Tensor = unpatchify(made, self.patch, images.shape[1])
-        return image
+        return image if self.target is None else self.target.undo(image)

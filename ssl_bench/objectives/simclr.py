@@ -11,8 +11,7 @@ from torch import Generator
 
 from ssl_bench.backbones.base import Backbone
 from ssl_bench.config import Options
-from ssl_bench.noise.base import Noise
-from ssl_bench.objectives.base import Batch, Objective, StepOutput, Views
+from ssl_bench.objectives.base import Batch, Given, Objective, StepOutput, Views
 
 
 class SimCLROptions(Options):
@@ -39,7 +38,7 @@ class SimCLR(Objective):
         self.loss = NTXentLoss(options.temperature, gather_distributed=True)
 
     @classmethod
-    def build(cls, backbone: Backbone, options: Options, noise: Noise | None, classes: int) -> Self:
+    def build(cls, backbone: Backbone, options: Options, given: Given) -> Self:
         """See :meth:`Objective.build`."""
         assert isinstance(options, SimCLROptions)
         return cls(backbone, options)

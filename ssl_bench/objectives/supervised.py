@@ -9,8 +9,7 @@ from torch.nn import functional
 
 from ssl_bench.backbones.base import Backbone
 from ssl_bench.config import Options
-from ssl_bench.noise.base import Noise
-from ssl_bench.objectives.base import Batch, Objective, StepOutput, Views
+from ssl_bench.objectives.base import Batch, Given, Objective, StepOutput, Views
 
 
 class Supervised(Objective):
@@ -23,9 +22,9 @@ class Supervised(Objective):
         self.classifier = nn.Linear(backbone.info.dim, classes)
 
     @classmethod
-    def build(cls, backbone: Backbone, options: Options, noise: Noise | None, classes: int) -> Self:
+    def build(cls, backbone: Backbone, options: Options, given: Given) -> Self:
         """See :meth:`Objective.build`."""
-        return cls(backbone, classes)
+        return cls(backbone, given.classes)
 
     def step(self, batch: Batch, generator: Generator) -> StepOutput:
         """See :meth:`Objective.step`."""

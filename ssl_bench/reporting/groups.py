@@ -162,6 +162,7 @@ def _label(groups: Sequence[Group]) -> list[Group]:
 def _words(config: Config, with_backbone: bool) -> str:
     words = [config.objective.name]
     words += [config.noise] if config.noise else []
+    words += [f"with target {config.target}"] if config.target else []
     words += [f"with views {config.views.noise}"] if config.views.noise else []
     words += [f"on {config.backbone.name}"] if with_backbone else []
     return " ".join(words)

@@ -36,7 +36,7 @@ def summarise_run(run: RunDirectory) -> dict[str, Any]:
         "directory": run.path.name,
         "objective": config.objective.name,
         "noise": config.noise,
-        "target": None,
+        "target": config.target,
         "views_noise": config.views.noise,
         "backbone": config.backbone.name,
         "embedding": config.backbone.embedding,

@@ -17,11 +17,12 @@ from ssl_bench.data.load import load_dataset
 from ssl_bench.errors import UserError
 from ssl_bench.noise import make_noise
 from ssl_bench.objectives import OBJECTIVES
-from ssl_bench.objectives.base import Objective
+from ssl_bench.objectives.base import Given, Objective
 from ssl_bench.resolve import resolve
 from ssl_bench.runs.directory import RunDirectory
 from ssl_bench.runs.environment import now
 from ssl_bench.seeds import derive_seed
+from ssl_bench.targets import make_target
 from ssl_bench.training.checkpoint import State
 from ssl_bench.training.loop import Trainer, TrainingFailed, save_snapshot
 from ssl_bench.training.observers import TrainingProgress, WandbMirror
@@ -106,14 +107,14 @@ def build_objective(config: Config, data: ImageData) -> Objective:
     backbone = make_backbone(config.backbone, data.image_size, data.channels)
     torch.manual_seed(derive_seed(config.seed, "heads"))
     noise = make_noise(config.noise).prepare(data) if config.noise is not None else None
-    objective = objective_class.build(backbone, options, noise, data.classes)
+    target = make_target(config.target).prepare(data) if config.target is not None else None
+    objective = objective_class.build(backbone, options, Given(data.classes, noise, target))
     return objective.to(memory_format=torch.channels_last) if backbone.info.spatial == "map" else objective
 
 
 def title(config: Config) -> str:
     """A run in one line, for progress and tables."""
-    noise = config.noise or config.views.noise
-    inside = f" {noise}" if noise else ""
+    inside = "".join(f" {spec}" for spec in (config.noise, config.target, config.views.noise) if spec)
     return f"{config.objective.name}{inside} {config.backbone.name} {config.dataset.name} seed {config.seed}"
 
 

@@ -29,8 +29,8 @@ class TinyObjective(Objective):
         self.head = nn.Linear(backbone.info.dim, 1)
 
     @classmethod
-    def build(cls, backbone, options, noise, classes):
-        return cls(backbone, options, noise)
+    def build(cls, backbone, options, given):
+        return cls(backbone, options, given.noise)
 
     def step(self, batch, generator):
         clean = batch.views[0]
