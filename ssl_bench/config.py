@@ -145,6 +145,28 @@ class AlignConfig(Options):
     k: tuple[Annotated[int, Field(ge=1)], ...] | None = None
 
 
+class DesignConfig(Options):
+    """What ``noise design`` is asked: images, what is known of them, and what the design may be.
+
+    ``labels`` a class are looked at by the knowledge ``labels`` and ``nonlinear``; ``worth`` is one number a band for
+    the knowledge ``bands``; ``views`` are those of the knowledge ``invariance``. ``power`` limits the noise's variance
+    a pixel, where the image's is 1. Family ``spectrum`` is stationary: a convolution, without components at run time.
+    """
+
+    dataset: DatasetConfig = DatasetConfig()
+    views: ViewsConfig = ViewsConfig()
+    knowledge: Literal["labels", "bands", "invariance", "flat", "nonlinear"] = "labels"
+    latent_dim: int = Field(64, ge=1)
+    side: Literal["input", "target", "both"] = "input"
+    family: Literal["pca", "spectrum", "mask", "mixture", "color_mask"] = "pca"
+    labels: int = Field(10, ge=2)
+    worth: tuple[Annotated[float, Field(ge=0)], ...] | None = None
+    bands: int = Field(12, ge=2)
+    power: float = Field(30.0, gt=0)
+    curve: Literal["free", "smooth", "monotone"] = "free"
+    seed: int = Field(0, ge=0)
+
+
 class WandbConfig(Options):
     """Mirror of the metrics at Weights & Biases; the files of the run directory stay the truth."""
 

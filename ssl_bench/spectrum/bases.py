@@ -33,6 +33,10 @@ class Basis(Protocol):
         """Linear coordinates of images. Shapes: ``(N, C, H, W)`` -> ``(N, R)``; ``band_of`` is ``(R,)``."""
         ...
 
+    def images(self, coefficients: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """The images of coordinates: what :meth:`coefficients` takes back. Shapes: ``(N, R)`` -> ``(N, C, H, W)``."""
+        ...
+
     def variance_fraction(self, fit: Tensor) -> Tensor:
         """Share of the training images' variance in each band.
 
@@ -63,6 +67,10 @@ class PCABasis:
     def coefficients(self, images: Tensor) -> Tensor:
         """See :meth:`Basis.coefficients`."""
         return images.flatten(1) @ self.components
+
+    def images(self, coefficients: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """See :meth:`Basis.images`; what is outside the span of the components stays zero."""
+        return (coefficients @ self.components.T).view(-1, *shape)
 
     def variance_fraction(self, fit: Tensor) -> Tensor:
         """See :meth:`Basis.variance_fraction`: from the eigenvalues, of all training images."""
@@ -95,6 +103,14 @@ class RadialBasis:
         """See :meth:`Basis.coefficients`. Real parts of all channels, then imaginary parts."""
         plane = torch.fft.rfft2(images, norm="ortho") * self.weight
         return torch.cat([plane.real.flatten(1), plane.imag.flatten(1)], dim=1)
+
+    def images(self, coefficients: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """See :meth:`Basis.images`."""
+        half = (len(coefficients), *shape[:-1], shape[-1] // 2 + 1)
+        real, imaginary = (part.reshape(half) for part in coefficients.chunk(2, dim=1))
+        plane = torch.complex(real, imaginary) / self.weight
+        made: Tensor = torch.fft.irfft2(plane, s=shape[-2:], norm="ortho")
+        return made
 
     def variance_fraction(self, fit: Tensor) -> Tensor:
         """See :meth:`Basis.variance_fraction`."""
