@@ -122,8 +122,8 @@ def _shaped(gains: Tensor, directions: Directions, curve: Curve, rising: bool) -
     """Gains with the wanted form over the bands, fitted to their logarithms."""
     if curve == "free" or float(gains.max()) == float(gains.min()):
         return gains
-    # Noise far below the data's own variance changes no score: the logarithm starts there.
-    floor = (1e-3 * directions.levels if not rising else torch.full_like(gains, 1e-12)).numpy()
+    # Noise far below the data's smallest variance changes no score: there the logarithm starts.
+    floor = 1e-12 if rising else 1e-3 * float(directions.levels.min())
     logs = np.log(gains.numpy() + floor)
     if curve == "monotone":
         fitted = IsotonicRegression(increasing=rising).fit_transform(np.arange(len(logs)), logs)
