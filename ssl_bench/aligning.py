@@ -1,8 +1,9 @@
-"""The verb ``align``: closed-form alignment between reconstruction and labels, with and without a noise."""
+"""The verb ``align``: closed-form alignment between reconstruction and labels, with and without noise and target."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,29 +13,51 @@ from torch import Tensor
 from ssl_bench.config import DatasetConfig
 from ssl_bench.data.images import ImageData
 from ssl_bench.data.load import load_dataset
-from ssl_bench.data.moments import LARGEST_COVARIANCE
+from ssl_bench.data.moments import LARGEST_COVARIANCE, eigenbasis
 from ssl_bench.errors import UserError
 from ssl_bench.noise import canonical, make_noise
+from ssl_bench.noise.base import Noise, Shape
+from ssl_bench.targets import canonical_target, make_target
+from ssl_bench.targets.base import Target
 from ssl_bench.theory.alignment import (
     alignment,
     chance,
     held_out,
+    label_energy,
     subspace_distance,
     variance_explained,
     whitened,
 )
-from ssl_bench.theory.moments import Moments, dataset_moments
-from ssl_bench.theory.solutions import denoising
+from ssl_bench.theory.moments import Moments, dataset_moments, jitter
+from ssl_bench.theory.solutions import denoising, diagonal_order
+
+BALANCES = ("official", "r2", "balanced")
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A dataset ready for closed forms: its moments, and the solution without noise. Made once for any noises."""
+    """A dataset ready for closed forms: its moments, and the solution without noise. Made once for any noises.
+
+    Shapes: variances ``(D,)``, components ``(D, D)``, those of the training images, in descending order; ``energy``:
+    of the labels, in all D dimensions, by the balance of classes. ``full``: the images have variance in all D.
+    """
 
     data: ImageData
     train: Moments
     test: Moments
-    clean: Tensor
+    variances: Tensor
+    components: Tensor
+    energy: dict[str, float]
+    full: bool
+
+    @property
+    def shape(self) -> Shape:
+        """(C, H, W)."""
+        return self.data.channels, self.data.image_size, self.data.image_size
+
+    def clean(self, count: int) -> Tensor:
+        """The whitened solution without noise: principal components over their deviations. Shapes: ``(D, K)``."""
+        return self.components[:, :count] / self.variances[:count].sqrt()
 
 
 def make_problem(data: ImageData) -> Problem:
@@ -49,15 +72,25 @@ def make_problem(data: ImageData) -> Problem:
             "use smaller images (dataset.image_size)"
         )
     train, test = dataset_moments(data)
-    variances, components = torch.linalg.eigh(train.second)
-    # Principal components over their deviations are whitened already.
-    return Problem(data, train, test, components.flip(1) / variances.flip(0).sqrt())
+    basis = eigenbasis(data)
+    full = len(basis.variances) == dimension
+    if full:
+        # The jitter of the moments is the same in every direction.
+        variances = basis.variances + jitter(train.second)
+        components = basis.components
+    else:
+        values, vectors = torch.linalg.eigh(train.second)
+        variances, components = values.flip(0), vectors.flip(1)
+    whole = components / variances.sqrt()
+    energy = {balance: float(label_energy(whole, train, balance).sum()) for balance in BALANCES}
+    return Problem(data, train, test, variances, components, energy, full)
 
 
 def align(
     dataset: DatasetConfig | ImageData,
-    noise: str | Sequence[str] | None = None,
+    noise: str | Sequence[str | None] | None = None,
     k: Sequence[int] | None = None,
+    target: str | Sequence[str | None] | None = None,
 ) -> dict[str, Any]:
     """Alignment(K) of the optimal linear (denoising) autoencoder with the labels. Trains nothing.
 
@@ -65,22 +98,27 @@ def align(
         dataset: Its configuration, or the images themselves.
         noise: A spec; several make a table, under ``noises``.
         k: Latent dimensions to report; all of them by default.
+        target: A spec, or several: each is paired with each noise; ``None`` in a list is none.
 
-    Returns: The contract's object (interface: ``align --json``); with several noises, that of no noise with one entry
-    a noise beside it.
+    Returns: The contract's object (interface: ``align --json``); with several pairs, that of no noise with one entry
+    a pair beside it.
 
     Raises: UserError for a bad spec, or a K out of range.
     """
     data = dataset if isinstance(dataset, ImageData) else load_dataset(dataset)
-    specs = [noise] if isinstance(noise, str) else list(noise or [])
-    noises = {canonical(spec): make_noise(spec).prepare(data) for spec in specs}
-    problem = make_problem(data)
-    dimension = len(problem.clean)
+    pairs = list(itertools.product(_listed_specs(noise, canonical), _listed_specs(target, canonical_target)))
+    asked = [pair for pair in dict.fromkeys(pairs) if pair != (None, None)]
+    dimension = data.train.images[0].numel()
     chosen = list(range(1, dimension + 1)) if k is None else sorted(set(k))
     if not chosen or chosen[0] < 1 or chosen[-1] > dimension:
         raise UserError(f"k: latent dimensions of {data.name!r} go from 1 to {dimension}, not {list(k or [])}")
+    noises = {spec: make_noise(spec).prepare(data) for spec, _ in asked if spec is not None}
+    targets = {spec: make_target(spec).prepare(data) for _, spec in asked if spec is not None}
+    problem = make_problem(data)
     index = torch.tensor(chosen) - 1
     rank = min(dimension, len(data.train) - 1)
+    clean = problem.clean(chosen[-1])
+    plain = _measures(problem, clean)
     head = {
         "dataset": data.name,
         "samples": len(data.train),
@@ -88,29 +126,57 @@ def align(
         "k": chosen,
         "chance": _listed(chance(dimension, rank), index),
     }
-    clean = _measures(problem, problem.clean)
     entries = []
-    for spec, family in noises.items():
-        shape = (data.channels, data.image_size, data.image_size)
-        second = family.second_map(problem.train.second, shape)
-        _, solution = denoising(family.mean_map(problem.train.second, shape), second)
-        basis = whitened(solution, problem.train.second)
-        noisy = _measures(problem, basis)
-        noisy["change"] = 100 * (noisy["alignment"] / clean["alignment"].clamp(min=1e-12) - 1)
-        noisy["subspace_distance"] = subspace_distance(problem.clean, basis, problem.train.second)
-        entries.append({"noise": spec, **{key: _listed(value, index) for key, value in noisy.items()}})
-    plain = {"noise": None, **{key: _listed(value, index) for key, value in clean.items()}}
-    if isinstance(noise, str):
+    for noise_spec, target_spec in asked:
+        basis = solve(
+            problem,
+            noises[noise_spec] if noise_spec is not None else None,
+            targets[target_spec] if target_spec is not None else None,
+            chosen[-1],
+        )
+        found = _measures(problem, basis)
+        found["change"] = 100 * (found["alignment"] / plain["alignment"].clamp(min=1e-12) - 1)
+        found["subspace_distance"] = subspace_distance(clean, basis, problem.train.second)
+        values = {key: _listed(value, index) for key, value in found.items()}
+        entries.append({"noise": noise_spec, "target": target_spec, **values})
+    without = {"noise": None, "target": None, **{key: _listed(value, index) for key, value in plain.items()}}
+    if len(entries) == 1 and not any(isinstance(one, Sequence) and not isinstance(one, str) for one in (noise, target)):
         return {**head, **entries[0]}
-    return {**head, **plain, "noises": entries} if entries else {**head, **plain}
+    return {**head, **without, "noises": entries} if entries else {**head, **without}
+
+
+def solve(problem: Problem, noise: Noise | None, target: Target | None, count: int) -> Tensor:
+    """The optimal linear encoder of K dimensions under a prepared noise and target, whitened and in order.
+
+    Where both are diagonal in the principal components these only change places; else an eigenproblem of D dimensions.
+
+    Shapes: -> ``(D, K)``.
+    """
+    if problem.full:
+        order = diagonal_order(problem.variances, noise, target, problem.components)
+        if order is not None:
+            kept = order[:count]
+            return problem.components[:, kept] / problem.variances[kept].sqrt()
+    second = problem.train.second
+    cross = second if noise is None else noise.mean_map(second, problem.shape)
+    noisy = second if noise is None else noise.second_map(second, problem.shape)
+    weight = None if target is None else target.weight_map(problem.shape)
+    return whitened(denoising(cross, noisy, weight, count)[1], second)
+
+
+def _listed_specs(given: str | Sequence[str | None] | None, canonical: Callable[[str], str]) -> list[str | None]:
+    specs = [given] if given is None or isinstance(given, str) else list(given) or [None]
+    return [None if spec is None else canonical(spec) for spec in specs]
 
 
 def _measures(problem: Problem, basis: Tensor) -> dict[str, Tensor]:
-    """Everything reported of a whitened solution, for each K. Shapes: basis ``(D, D)`` -> ``(D,)`` each."""
+    """Everything reported of a whitened solution, for each K. Shapes: basis ``(D, K)`` -> ``(K,)`` each."""
+    aligned = {
+        name: alignment(basis, problem.train, balance, problem.energy[balance])
+        for name, balance in zip(("alignment", "alignment_r2", "alignment_balanced"), BALANCES, strict=True)
+    }
     return {
-        "alignment": alignment(basis, problem.train),
-        "alignment_r2": alignment(basis, problem.train, "r2"),
-        "alignment_balanced": alignment(basis, problem.train, "balanced"),
+        **aligned,
         "held_out": held_out(basis, problem.train, problem.test),
         "variance_explained": variance_explained(basis, problem.train.second),
     }

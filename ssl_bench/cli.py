@@ -13,11 +13,12 @@ from typing import Annotated, Any
 import typer
 
 from ssl_bench.backbones import TIMM_NOTE
-from ssl_bench.config import AlignConfig, Config, validate
+from ssl_bench.config import AlignConfig, Config, DesignConfig, validate
 from ssl_bench.data import DATASETS
 from ssl_bench.errors import UserError, did_you_mean
+from ssl_bench.files import write_text
 from ssl_bench.objectives import OBJECTIVES
-from ssl_bench.overrides import load_config
+from ssl_bench.overrides import load_config, parse_value
 
 # What typer makes of Ctrl-C.
 INTERRUPTED = 130
@@ -110,13 +111,13 @@ def analyze(
 def align(settings: Overrides = None, as_json: AsJson = False) -> None:
     """Closed-form alignment between reconstruction and a dataset's labels. Trains nothing.
 
-    Settings: dataset=NAME, noise=SPEC or noise=[SPEC,...], k=[8,16,...].
+    Settings: dataset=NAME, noise=SPEC or noise=[SPEC,...], target=SPEC or a list, k=[8,16,...].
     """
     raw = _load(settings)
     wanted = validate(AlignConfig, raw, "align")
     from ssl_bench.aligning import align as run
 
-    result = run(wanted.dataset, list(wanted.noise) if isinstance(wanted.noise, tuple) else wanted.noise, wanted.k)
+    result = run(wanted.dataset, wanted.noise, wanted.k, wanted.target)
     _show(result, as_json, lambda: _alignment_lines(result))
 
 
@@ -148,6 +149,55 @@ def list_names(
 def noise_list(as_json: AsJson = False) -> None:
     """The catalogue of noises."""
     list_names("noises", as_json)
+
+
+@noise_app.command("design")
+def noise_design(
+    settings: Overrides = None,
+    knowledge: Annotated[
+        str, typer.Option(help="labels, bands, invariance, flat or nonlinear: where it is known from what matters.")
+    ] = "labels",
+    latent_dim: Annotated[int, typer.Option(help="Dimension of the embedding the noise is for.")] = 64,
+    side: Annotated[str, typer.Option(help="input (a noise), target (weights of the loss) or both.")] = "input",
+    family: Annotated[
+        str, typer.Option(help="pca; spectrum (stationary, a convolution); mask, mixture, color_mask.")
+    ] = "pca",
+    labels: Annotated[int, typer.Option(help="Labelled images a class, for labels and nonlinear.")] = 10,
+    worth: Annotated[str | None, typer.Option(help="For bands: one number a band, as 0,0,1,1.")] = None,
+    bands: Annotated[int, typer.Option(help="How many bands.")] = 12,
+    power: Annotated[float, typer.Option(help="Most noise variance a pixel; the image's is 1.")] = 30.0,
+    curve: Annotated[str, typer.Option(help="Form of the gains over the bands: free, smooth or monotone.")] = "free",
+    seed: Annotated[int, typer.Option(help="Which labelled images, views and filters are drawn.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="YAML file for pretrain and compare.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compute a noise or a target for a dataset from weak knowledge, and predict what it is worth. Trains nothing.
+
+    Settings: dataset=NAME and its options; views.KEY=VALUE for the knowledge of invariance.
+    """
+    own = {
+        "knowledge": knowledge,
+        "latent_dim": latent_dim,
+        "side": side,
+        "family": family,
+        "labels": labels,
+        "worth": None if worth is None else parse_value(f"[{worth.strip('[]')}]"),
+        "bands": bands if worth is None else len(worth.split(",")),
+        "power": power,
+        "curve": curve,
+        "seed": seed,
+    }
+    raw = _load(settings)
+    for key in own:
+        if key in raw:
+            raise UserError(f"{key!r} is an option of noise design: --{key.replace('_', '-')} {raw[key]}")
+    wanted = validate(DesignConfig, {**raw, **own}, "noise design")
+    from ssl_bench.designing import as_config, design
+
+    result = design(wanted)
+    if out is not None:
+        write_text(out, as_config(result, raw))
+    _show(result, as_json, lambda: _design_lines(result, out))
 
 
 def main() -> None:
@@ -257,12 +307,35 @@ def _alignment_lines(result: dict[str, Any]) -> list[str]:
     columns = [f"{'k':>28}", *(f"{result['k'][index]:>7}" for index in shown)]
     lines = [" ".join(columns), _numbers("chance", result["chance"], shown, 1)]
     for entry in [result, *result.get("noises", [])]:
-        lines.append(_numbers(entry["noise"] or "no noise", entry["alignment"], shown, 1))
+        name = " ".join(spec for spec in (entry["noise"], entry["target"] and f"target {entry['target']}") if spec)
+        lines.append(_numbers(name or "no noise", entry["alignment"], shown, 1))
         lines.append(_numbers("held-out R^2", entry["held_out"], shown, 3))
         if "change" in entry:
             lines.append(_numbers("change, %", entry["change"], shown, 1))
             lines.append(_numbers("d(K)", entry["subspace_distance"], shown, 2))
     return lines
+
+
+def _design_lines(result: dict[str, Any], out: Path | None) -> list[str]:
+    """The design, what is known of each band, and what is predicted at the latent dimension."""
+    at = result["predicted"]["k"].index(result["latent_dim"])
+    lines = [f"{'band':>12} {'variance':>10} {'relevance':>10}"]
+    for band in result["bands"]:
+        lines.append(f"{band['low']:>6.4g}-{band['high']:<5.4g} {band['variance']:10.3g} {band['relevance']:10.3f}")
+    lines += [f"noise={result['noise']}"] if result["noise"] else []
+    lines += [f"target={result['target']}"] if result["target"] else []
+    for name, key in (("designed", "predicted"), ("without", "predicted_without")):
+        found = result[key]
+        lines.append(
+            f"{name:>9}: alignment({result['latent_dim']}) {found['alignment'][at]:.1f} %, "
+            f"held-out R^2 {found['held_out'][at]:.4f}"
+        )
+    lines.append(
+        f"gain over none {result['gain_over_none']:+.1f} %, over the best hand-made "
+        f"({result['best_handmade']}) {result['gain_over_best_handmade']:+.1f} %"
+    )
+    lines.append(result["verdict"])
+    return [*lines, f"configuration: {out}"] if out is not None else lines
 
 
 def _numbers(name: str, values: list[float], shown: list[int], digits: int) -> str:

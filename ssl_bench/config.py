@@ -138,10 +138,11 @@ class AnalysisConfig(Options):
 
 
 class AlignConfig(Options):
-    """What ``align`` is asked: a dataset, noises to compare with none, latent dimensions to report (all by default)."""
+    """What ``align`` is asked: a dataset, noises and targets to compare with none, latent dimensions (default: all)."""
 
     dataset: DatasetConfig = DatasetConfig()
-    noise: str | tuple[str, ...] | None = None
+    noise: str | tuple[str | None, ...] | None = None
+    target: str | tuple[str | None, ...] | None = None
     k: tuple[Annotated[int, Field(ge=1)], ...] | None = None
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import yaml
 from torch import Tensor
 
 from ssl_bench.aligning import align
@@ -68,6 +70,7 @@ def design(settings: DesignConfig, data: ImageData | None = None) -> dict[str, A
     """
     data = data if data is not None else load_dataset(settings.dataset)
     found = propose(settings, data)
+    predicted = _prediction(settings, data, found.noise, found.target)
     return {
         "dataset": data.name,
         "noise": found.noise,
@@ -82,8 +85,26 @@ def design(settings: DesignConfig, data: ImageData | None = None) -> dict[str, A
         "worth": found.worth,
         "worth_without": found.worth_without,
         "bands": _bands(found.directions, found.relevance),
-        **_prediction(settings, data, found.noise, found.target),
+        **predicted,
+        "verdict": _verdict(found, predicted),
     }
+
+
+def as_config(result: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+    """The YAML of a run on a design: what ``pretrain`` and ``compare`` take.
+
+    Args:
+        result: What :func:`design` returned.
+        settings: Nested settings to keep, the dataset's above all.
+    """
+    kept = {key: value for key, value in settings.items() if key == "dataset"}
+    run = {
+        "objective": "denoising" if result["noise"] else "autoencoder",
+        **{key: result[key] for key in ("noise", "target") if result[key]},
+        **kept,
+        "backbone": {"embedding": "latent", "latent_dim": result["latent_dim"]},
+    }
+    return f"# {result['verdict']}\n{yaml.safe_dump(run, sort_keys=False, width=1000)}"
 
 
 def propose(settings: DesignConfig, data: ImageData) -> Proposal:
@@ -194,6 +215,17 @@ def _prediction(settings: DesignConfig, data: ImageData, noise: str | None, targ
         "held_out_gain": held_out_gain,
         "helps": bool((noise or target) and gain > LEAST_GAIN and held_out_gain > 0),
     }
+
+
+def _verdict(found: Proposal, predicted: Mapping[str, Any]) -> str:
+    """Whether it helps, in a sentence."""
+    if found.noise is None and found.target is None:
+        return "nothing designed: what this knowledge values is in the largest variances, where it is learned anyway"
+    if predicted["helps"]:
+        return "predicted to help a linear encoder"
+    if predicted["gain_over_none"] > LEAST_GAIN:
+        return "does not help: the gain in sample is none on held-out images"
+    return "does not help a linear encoder: by all labels the design is worth no more than no change"
 
 
 def _fitting(data: ImageData) -> list[str]:

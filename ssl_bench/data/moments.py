@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,20 +86,32 @@ def band_widths(variances: Tensor, bands: int, whose: str) -> Tensor:
 
 def eigenbasis(data: ImageData) -> Eigenbasis:
     """The principal components of a dataset's training images, kept in the user's cache by the dataset's content."""
-    file = cache_folder() / f"eigenbasis_{data.fingerprint}.safetensors"
+    stored = cached(f"eigenbasis_{data.fingerprint}", lambda: _as_tensors(_compute(data)))
+    return Eigenbasis(stored["mean"], stored["variances"], stored["components"])
+
+
+def cached(name: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Tensors kept in the user's cache under a name that says all they depend on; computed where they are not there.
+
+    A cache that cannot be read or written costs time, not results.
+    """
+    file = cache_folder() / f"{name}.safetensors"
     try:
-        stored = load_file(file)
-        return Eigenbasis(stored["mean"], stored["variances"], stored["components"])
-    except (OSError, SafetensorError, KeyError):
-        basis = _compute(data)
-    with contextlib.suppress(OSError):  # a cache that cannot be written costs time, not results
-        save_tensors(file, {"mean": basis.mean, "variances": basis.variances, "components": basis.components})
-    return basis
+        return load_file(file)
+    except (OSError, SafetensorError):
+        tensors = compute()
+    with contextlib.suppress(OSError):
+        save_tensors(file, tensors)
+    return tensors
 
 
 def cache_folder() -> Path:
     """Where what was computed from datasets is kept: ``$XDG_CACHE_HOME/ssl_bench``, by default in ``~/.cache``."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ssl_bench"
+
+
+def _as_tensors(basis: Eigenbasis) -> dict[str, Tensor]:
+    return {"mean": basis.mean, "variances": basis.variances, "components": basis.components}
 
 
 def _compute(data: ImageData) -> Eigenbasis:

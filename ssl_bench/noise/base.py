@@ -50,3 +50,10 @@ class Noise(Options):
     @abstractmethod
     def second_map(self, matrix: Tensor, shape: Shape) -> Tensor:
         """E[noisy noisy^T] of images with E[x x^T] = ``matrix``. Shapes: ``(D, D)`` float64 to the same."""
+
+    def diagonal(self, variances: Tensor, components: Tensor) -> tuple[Tensor, Tensor] | None:
+        """E[T] and the second moment of the noisy images in each principal component, if the noise commutes with them.
+
+        Shapes: variances ``(R,)``, components ``(D, R)`` -> ``(R,)`` both; ``None`` where it does not commute.
+        """
+        return None

@@ -22,3 +22,7 @@ class Gaussian(Noise):
     def second_map(self, matrix: Tensor, shape: Shape) -> Tensor:
         """See :meth:`Noise.second_map`."""
         return matrix + mean_square(self.sigma) * torch.eye(len(matrix), dtype=matrix.dtype)
+
+    def diagonal(self, variances: Tensor, components: Tensor) -> tuple[Tensor, Tensor]:
+        """See :meth:`Noise.diagonal`."""
+        return torch.ones_like(variances), variances + mean_square(self.sigma)

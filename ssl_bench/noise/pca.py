@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-import numpy as np
 import torch
 from pydantic import Field, PrivateAttr
 from torch import Generator, Tensor
 
 from ssl_bench.data.images import ImageData
-from ssl_bench.data.moments import eigenbasis, pca_edges
+from ssl_bench.data.moments import band_widths, eigenbasis
 from ssl_bench.errors import UserError
 from ssl_bench.noise.base import Noise, Shape
 from ssl_bench.noise.strength import Ratio, Strength, draw, kept, mean_square
@@ -30,6 +29,11 @@ class Fitted(Noise):
             raise UserError(f"{type(self).__name__} speaks of a dataset's components: prepare it with a dataset first")
         return self._axes
 
+    def speaks_of(self, components: Tensor) -> bool:
+        """Whether its axes are these components."""
+        axes = self.axes()
+        return axes is components or (axes.shape == components.shape and torch.equal(axes, components))
+
     def with_axes(self, axes: Tensor) -> Self:
         """A copy of this noise on the given components. Shapes: ``(D, R)``."""
         fitted = self.model_copy()
@@ -48,6 +52,8 @@ class PCANoise(Fitted):
     gains: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...] = Field(min_length=1)
     sigma: Strength = 1.0
     _variances: Tensor | None = PrivateAttr(default=None)
+    # Deviations times components, of the components that have noise; float32, on the device it was last used on.
+    _factor: Tensor = PrivateAttr(default_factory=lambda: torch.zeros(0))
 
     def prepare(self, data: ImageData) -> Self:
         """See :meth:`Noise.prepare`."""
@@ -59,22 +65,20 @@ class PCANoise(Fitted):
 
         Raises: UserError if there are more gains than bands.
         """
-        edges = pca_edges(np.asarray(variances.numpy()), len(self.gains))
-        if len(edges) - 1 != len(self.gains):
-            raise UserError(
-                f"pca: {len(self.gains)} gains, but {len(variances)} components make {len(edges) - 1} bands"
-            )
+        widths = band_widths(variances, len(self.gains), "pca")
         fitted = self.with_axes(components)
-        fitted._variances = torch.tensor(self.gains, dtype=torch.float64).repeat_interleave(torch.tensor(edges).diff())
+        fitted._variances = torch.tensor(self.gains, dtype=torch.float64).repeat_interleave(widths)
+        used = fitted._variances > 0
+        fitted._factor = (fitted.axes()[:, used] * fitted._variances[used].sqrt()).T.float().contiguous()
         return fitted
 
     def sample(self, images: Tensor, generator: Generator) -> Tensor:
         """See :meth:`Noise.sample`."""
-        axes = self.axes()
-        assert self._variances is not None
-        white = torch.randn((len(images), axes.shape[1]), generator=generator, device=images.device)
-        scaled = white * self._variances.sqrt().to(images.device, torch.float32)
-        noise = (scaled @ axes.T.to(images.device, torch.float32)).view(images.shape)
+        self.axes()
+        if self._factor.device != images.device:
+            self._factor = self._factor.to(images.device)
+        white = torch.randn((len(images), len(self._factor)), generator=generator, device=images.device)
+        noise = (white @ self._factor).view(images.shape)
         return images + (draw(self.sigma, images, generator) * noise).to(images.dtype)
 
     def second_map(self, matrix: Tensor, shape: Shape) -> Tensor:
@@ -82,6 +86,13 @@ class PCANoise(Fitted):
         axes = self.axes()
         assert self._variances is not None
         return matrix + mean_square(self.sigma) * (axes * self._variances) @ axes.T
+
+    def diagonal(self, variances: Tensor, components: Tensor) -> tuple[Tensor, Tensor] | None:
+        """See :meth:`Noise.diagonal`."""
+        if not self.speaks_of(components):
+            return None
+        assert self._variances is not None
+        return torch.ones_like(variances), variances + mean_square(self.sigma) * self._variances
 
 
 class PCAMask(Fitted):
@@ -119,6 +130,11 @@ class PCAMask(Fitted):
         crossed = axes @ ((axes.T @ matrix) - (axes.T @ matrix @ axes) @ axes.T)
         kept_inside = two * inside + (one - two) * torch.diag(inside.diagonal())
         return axes @ kept_inside @ axes.T + one * (crossed + crossed.T) + beyond
+
+    def diagonal(self, variances: Tensor, components: Tensor) -> tuple[Tensor, Tensor] | None:
+        """See :meth:`Noise.diagonal`."""
+        one, _ = kept(self.ratio)
+        return (torch.full_like(variances, one), one * variances) if self.speaks_of(components) else None
 
 
 class PatchPCA(Fitted):

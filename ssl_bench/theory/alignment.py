@@ -21,18 +21,30 @@ def whitened(solution: Tensor, second: Tensor) -> Tensor:
     return whitening.T
 
 
-def alignment(basis: Tensor, moments: Moments, balance: str = "official") -> Tensor:
-    """Alignment for each K, in percent: 100 sqrt(sum_{j<=K} e_j / sum_j e_j).
+def label_energy(basis: Tensor, moments: Moments, balance: str = "official") -> Tensor:
+    """What each dimension holds of the labels. Official: e_j = sum_c N_c (y_c q_j)^2 (arXiv 2402.11337).
 
-    Official: e_j = sum_c N_c (y_c q_j)^2 (arXiv 2402.11337), classes weighted by frequency; ``r2``: sum_c (y_c q_j)^2;
-    ``balanced``: sum_c (y_c q_j)^2 / N_c. The three agree for balanced classes.
+    ``r2``: sum_c (y_c q_j)^2; ``balanced``: sum_c (y_c q_j)^2 / N_c. The three agree for balanced classes, up to scale.
 
     Shapes: basis ``(D, K)`` from :func:`whitened` -> ``(K,)``.
     """
     power = {"official": 1, "r2": 0, "balanced": -1}[balance]
     weights = torch.where(moments.shares > 0, moments.shares, 1.0).pow(power) * (moments.shares > 0)
-    energy = ((basis.T @ moments.labels).square() * weights).sum(1)
-    return 100 * (energy.cumsum(0) / energy.sum()).clamp(max=1).sqrt()
+    energy: Tensor = ((basis.T @ moments.labels).square() * weights).sum(1)
+    return energy
+
+
+def alignment(basis: Tensor, moments: Moments, balance: str = "official", total: float | None = None) -> Tensor:
+    """Alignment for each K, in percent: 100 sqrt(sum_{j<=K} e_j / sum_j e_j), e of :func:`label_energy`.
+
+    Args:
+        basis: From :func:`whitened`. Shapes: ``(D, K)`` -> ``(K,)``.
+        moments: Of the training images.
+        balance: How classes are weighted.
+        total: Energy of all D dimensions, which no noise changes; needed where the basis has fewer.
+    """
+    energy = label_energy(basis, moments, balance)
+    return 100 * (energy.cumsum(0) / (energy.sum() if total is None else total)).clamp(max=1).sqrt()
 
 
 def held_out(basis: Tensor, train: Moments, test: Moments) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from ssl_bench.data.images import ImageData, Split
-from ssl_bench.data.moments import CENTRE, EXACT_ROWS, pixel_moments
+from ssl_bench.data.moments import CENTRE, EXACT_ROWS, cached, pixel_moments
 
 # The official preprocessing jitters the images by 0.001 of their deviation; its expected effect on the second moment.
 JITTER = 1e-6
@@ -30,16 +30,43 @@ class Moments:
 
 
 def dataset_moments(data: ImageData) -> tuple[Moments, Moments]:
-    """Moments of the training and of the test images, both about the training mean.
+    """Moments of the training and of the test images, both about the training mean; kept in the cache by content.
 
     The training second moment carries the jitter of the official preprocessing, without which components of no
     variance make the generalised eigenproblem degenerate.
     """
+    stored = cached(f"moments_{data.fingerprint}", lambda: _as_tensors(_compute(data)))
+    train, test = (
+        Moments(
+            stored[f"{split}_second"],
+            stored[f"{split}_labels"],
+            stored[f"{split}_shares"],
+            float(stored[f"{split}_spread"]),
+        )
+        for split in ("train", "test")
+    )
+    train.second.diagonal().add_(jitter(train.second))
+    return train, test
+
+
+def jitter(second: Tensor) -> float:
+    """The variance that the official preprocessing adds to every pixel, from the second moment without it or with."""
+    return JITTER * float(second.diagonal().mean())
+
+
+def _as_tensors(moments: tuple[Moments, Moments]) -> dict[str, Tensor]:
+    parts: dict[str, Tensor] = {}
+    for split, one in zip(("train", "test"), moments, strict=True):
+        parts |= {f"{split}_second": one.second, f"{split}_labels": one.labels, f"{split}_shares": one.shares}
+        parts[f"{split}_spread"] = torch.tensor(one.spread, dtype=torch.float64)
+    return parts
+
+
+def _compute(data: ImageData) -> tuple[Moments, Moments]:
     scale = 255 * data.statistics.std
     mean, covariance = pixel_moments(data.train.images)
     shares = _shares(data.train, data.classes)
     second = covariance / scale**2
-    second += JITTER * second.diagonal().mean() * torch.eye(len(second), dtype=torch.float64)
     train = Moments(second, _with_labels(data.train, data, mean, shares) / scale, shares, _spread(shares, shares))
     test_mean, test_covariance = pixel_moments(data.test.images)
     offset = test_mean - mean

@@ -6,21 +6,54 @@ Notation: S = E[x x^T]; C = E[noisy x^T]; M = E[noisy noisy^T]; all ``(D, D)`` f
 from __future__ import annotations
 
 import torch
+from scipy.linalg import eigh
 from torch import Tensor
 
 from ssl_bench.errors import UserError
 from ssl_bench.noise.base import Noise, Shape
+from ssl_bench.targets.base import Target
 
 
-def denoising(cross: Tensor, noisy: Tensor) -> tuple[Tensor, Tensor]:
-    """The optimal linear denoising autoencoder: top generalised eigenvectors of C C^T v = mu M v.
+def denoising(
+    cross: Tensor, noisy: Tensor, weight: Tensor | None = None, count: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """The optimal linear denoising autoencoder: top generalised eigenvectors of C W C^T v = mu M v.
 
-    The noise enters through C and M alone (arXiv 2402.11337). With C = M = S, principal components.
+    The noise enters through C and M alone (arXiv 2402.11337), a target A x through W = A^T A: least
+    E|A x - Z V^T noisy|^2. With C = M = S and W = 1, principal components.
 
-    Returns: scores mu ``(D,)``, descending, and V ``(D, D)`` with V^T M V = I. With K columns the least loss is
-    tr S less the first K scores.
+    Args:
+        cross: C ``(D, D)``.
+        noisy: M ``(D, D)``.
+        weight: W ``(D, D)``; the identity by default.
+        count: How many solutions; all by default.
+
+    Returns: scores mu ``(K,)``, descending, and V ``(D, K)`` with V^T M V = I. With K columns the least loss is
+    tr W S less the first K scores.
     """
-    return generalised(cross @ cross.T, noisy)
+    return generalised(cross @ cross.T if weight is None else cross @ weight @ cross.T, noisy, count)
+
+
+def diagonal_order(variances: Tensor, noise: Noise | None, target: Target | None, components: Tensor) -> Tensor | None:
+    """The order of principal components in the solution, where noise and target are diagonal in them: no eigenproblem.
+
+    Scores w (m l)^2 / (second moment), l the variance, m = E[T] of the noise; equal ones keep their order.
+
+    Shapes: variances ``(R,)`` descending, components ``(D, R)`` -> ``(R,)`` int64, or ``None`` if not diagonal.
+    """
+    scores = variances
+    if noise is not None:
+        found = noise.diagonal(variances, components)
+        if found is None:
+            return None
+        mean, second = found
+        scores = torch.where(second > 0, (mean * variances).square() / second.clamp(min=1e-300), 0.0)
+    if target is not None:
+        weights = target.diagonal(variances, components)
+        if weights is None:
+            return None
+        scores = scores * weights
+    return scores.sort(descending=True, stable=True).indices
 
 
 def guided(second: Tensor, labels: Tensor, weight: float) -> tuple[Tensor, Tensor]:
@@ -46,10 +79,26 @@ def joint_embedding(second: Tensor, noise: Noise, shape: Shape) -> tuple[Tensor,
     return generalised(mean, noisy)
 
 
-def generalised(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
-    """Solutions of L v = mu R v, mu descending, V^T R V = I. Shapes: ``(D, D)`` both, R positive definite."""
+def generalised(left: Tensor, right: Tensor, count: int | None = None) -> tuple[Tensor, Tensor]:
+    """Solutions of L v = mu R v, mu descending, V^T R V = I. Shapes: ``(D, D)`` both, R positive definite.
+
+    ``count``: only the largest ones, -> ``(K,)``, ``(D, K)``; about half the time where they are few.
+    """
     factor = torch.linalg.cholesky(right)
     half = torch.linalg.solve_triangular(factor, left, upper=False)
     inner = torch.linalg.solve_triangular(factor, half.T, upper=False)
-    scores, vectors = torch.linalg.eigh((inner + inner.T) / 2)
-    return scores.flip(0), torch.linalg.solve_triangular(factor.T, vectors.flip(1), upper=True)
+    scores, vectors = _top((inner + inner.T) / 2, count)
+    return scores, torch.linalg.solve_triangular(factor.T, vectors, upper=True)
+
+
+def _top(matrix: Tensor, count: int | None) -> tuple[Tensor, Tensor]:
+    """Largest eigenvalues, descending, and their vectors."""
+    dimension = len(matrix)
+    if count is None or 2 * count > dimension:
+        values, vectors = torch.linalg.eigh(matrix)
+        kept = dimension if count is None else count
+        return values.flip(0)[:kept], vectors.flip(1)[:, :kept]
+    few, columns = eigh(
+        matrix.numpy(), subset_by_index=[dimension - count, dimension - 1], driver="evr", check_finite=False
+    )
+    return torch.from_numpy(few).flip(0), torch.from_numpy(columns).flip(1)
