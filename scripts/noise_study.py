@@ -106,6 +106,7 @@ def comparisons(study: Study, designs: list[dict[str, Any]]) -> dict[str, dict[s
         "training": study.training,
         "backbone": {"name": "resnet_micro", "embedding": "latent", "latent_dim": LATENT},
         "evaluation": {"snapshot": "all"},
+        "analysis": {"snapshot": "last"},
         "seed": SEEDS,
         "baselines": [],
     }
