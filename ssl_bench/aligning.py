@@ -38,8 +38,8 @@ BALANCES = ("official", "r2", "balanced")
 class Problem:
     """A dataset ready for closed forms: its moments, and the solution without noise. Made once for any noises.
 
-    Shapes: variances ``(D,)``, components ``(D, D)``, those of the training images, in descending order; ``energy``:
-    of the labels, in all D dimensions, by the balance of classes. ``full``: the images have variance in all D.
+    Shapes: variances ``(D,)``, components ``(D, D)``, those of the training images, in descending order; the images
+    have variance in the first ``rank`` of them. ``energy``: of the labels, in all D dimensions, by balance.
     """
 
     data: ImageData
@@ -48,7 +48,7 @@ class Problem:
     variances: Tensor
     components: Tensor
     energy: dict[str, float]
-    full: bool
+    rank: int
 
     @property
     def shape(self) -> Shape:
@@ -73,17 +73,17 @@ def make_problem(data: ImageData) -> Problem:
         )
     train, test = dataset_moments(data)
     basis = eigenbasis(data)
-    full = len(basis.variances) == dimension
-    if full:
-        # The jitter of the moments is the same in every direction.
-        variances = basis.variances + jitter(train.second)
-        components = basis.components
-    else:
-        values, vectors = torch.linalg.eigh(train.second)
-        variances, components = values.flip(0), vectors.flip(1)
+    rank = len(basis.variances)
+    components = basis.components
+    if rank < dimension:
+        # Where the images have no variance any directions do that complete the basis.
+        beyond = torch.linalg.qr(components, mode="complete").Q[:, rank:]
+        components = torch.cat([components, beyond], dim=1)
+    # The jitter of the moments is the same in every direction.
+    variances = torch.nn.functional.pad(basis.variances, (0, dimension - rank)) + jitter(train.second)
     whole = components / variances.sqrt()
     energy = {balance: float(label_energy(whole, train, balance).sum()) for balance in BALANCES}
-    return Problem(data, train, test, variances, components, energy, full)
+    return Problem(data, train, test, variances, components, energy, rank)
 
 
 def align(
@@ -152,11 +152,11 @@ def solve(problem: Problem, noise: Noise | None, target: Target | None, count: i
 
     Shapes: -> ``(D, K)``.
     """
-    if problem.full:
-        order = diagonal_order(problem.variances, noise, target, problem.components)
-        if order is not None:
-            kept = order[:count]
-            return problem.components[:, kept] / problem.variances[kept].sqrt()
+    rank = problem.rank
+    order = diagonal_order(problem.variances[:rank], noise, target, problem.components[:, :rank])
+    if order is not None:
+        kept = torch.cat([order, torch.arange(rank, len(problem.variances))])[:count]
+        return problem.components[:, kept] / problem.variances[kept].sqrt()
     second = problem.train.second
     cross = second if noise is None else noise.mean_map(second, problem.shape)
     noisy = second if noise is None else noise.second_map(second, problem.shape)

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
-import json
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ssl_bench.backbones import TIMM_NOTE
-from ssl_bench.config import AlignConfig, Config, DesignConfig, validate
-from ssl_bench.data import DATASETS
-from ssl_bench.errors import UserError, did_you_mean
-from ssl_bench.files import write_text
-from ssl_bench.objectives import OBJECTIVES
-from ssl_bench.overrides import load_config, parse_value
+from ssl_bench.cli_common import AsJson, Overrides, Settings, list_names, load_settings, show
+from ssl_bench.cli_noise import noise_app
+from ssl_bench.config import AlignConfig, Config, validate
+from ssl_bench.errors import UserError
+from ssl_bench.files import replace_file
+from ssl_bench.overrides import load_config
 
 # What typer makes of Ctrl-C.
 INTERRUPTED = 130
@@ -31,24 +27,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-noise_app = typer.Typer(help="The noise distributions.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(noise_app, name="noise")
 
 # Columns of a comparison's summary that need no second mention among the swept settings.
 SHOWN_ANYWAY = ("objective.name", "noise", "target", "views.noise", "backbone.name", "dataset.name", "seed")
-
-Settings = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="[CONFIG] [key=value ...]",
-        help="A YAML file or shipped configuration, then overrides.",
-        show_default=False,
-    ),
-]
-Overrides = Annotated[
-    list[str] | None, typer.Argument(metavar="[key=value ...]", help="Overrides.", show_default=False)
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on standard output.")]
 
 
 @app.command()
@@ -61,12 +43,12 @@ def compare(
 
     A key that takes a list spans the matrix: objective=[autoencoder,simclr] seed=[0,1,2].
     """
-    raw = _load(settings)
+    raw = load_settings(settings)
     from ssl_bench.comparison import compare as run
 
     summary = run(raw, out)
     failed = [row for row in summary["runs"] + summary["baselines"] if row["error"]]
-    _show(summary, as_json, lambda: _comparison_lines(summary, out))
+    show(summary, as_json, lambda: _comparison_lines(summary, out))
     if failed:
         raise typer.Exit(1)
 
@@ -78,11 +60,11 @@ def pretrain(
     as_json: AsJson = False,
 ) -> None:
     """Do one pretraining run, or go on with it where it was interrupted."""
-    config = validate(Config, _load(settings), _source(settings))
+    config = validate(Config, load_settings(settings), _source(settings))
     from ssl_bench.training.pretraining import pretrain as run
 
     record = run(config, out).record()
-    _show(record, as_json, lambda: [f"{out}: {record['status']}, {record['progress']['samples_seen']:,} images seen"])
+    show(record, as_json, lambda: [f"{out}: {record['status']}, {record['progress']['samples_seen']:,} images seen"])
 
 
 @app.command()
@@ -93,7 +75,7 @@ def evaluate(
     from ssl_bench.measuring import evaluate as run
 
     result = run(target, _section(target, "evaluation", settings))
-    _show(result, as_json, lambda: _evaluation_lines(result))
+    show(result, as_json, lambda: _evaluation_lines(result))
 
 
 @app.command()
@@ -104,21 +86,32 @@ def analyze(
     from ssl_bench.measuring import analyze as run
 
     result = run(target, _section(target, "analysis", settings))
-    _show(result, as_json, lambda: _analysis_lines(result))
+    show(result, as_json, lambda: _analysis_lines(result))
 
 
 @app.command()
-def align(settings: Overrides = None, as_json: AsJson = False) -> None:
+def align(
+    settings: Overrides = None,
+    out: Annotated[Path | None, typer.Option(help="A .png file: alignment against K.")] = None,
+    as_json: AsJson = False,
+) -> None:
     """Closed-form alignment between reconstruction and a dataset's labels. Trains nothing.
 
     Settings: dataset=NAME, noise=SPEC or noise=[SPEC,...], target=SPEC or a list, k=[8,16,...].
     """
-    raw = _load(settings)
+    raw = load_settings(settings)
     wanted = validate(AlignConfig, raw, "align")
     from ssl_bench.aligning import align as run
 
+    if out is not None and out.suffix.lower() != ".png":
+        raise UserError(f"--out {out}: a picture is a .png file")
     result = run(wanted.dataset, wanted.noise, wanted.k, wanted.target)
-    _show(result, as_json, lambda: _alignment_lines(result))
+    if out is not None:
+        from ssl_bench.drawing.alignment import draw
+
+        figure = draw(result)
+        replace_file(out, lambda path: figure.savefig(path, format="png", dpi=110))
+    show(result, as_json, lambda: _alignment_lines(result))
 
 
 @app.command()
@@ -132,72 +125,16 @@ def report(
 
     page = run(directories, out)
     files = {"html": str(page), "markdown": str(page.with_suffix(".md")), "csv": str(page.with_suffix(".csv"))}
-    _show(files, as_json, lambda: [str(page)])
+    show(files, as_json, lambda: [str(page)])
 
 
 @app.command("list")
-def list_names(
+def list_command(
     kind: Annotated[str, typer.Argument(help="One of the plural kinds.")],
     as_json: AsJson = False,
 ) -> None:
     """What can be named, plug-ins included: objectives, backbones, datasets, noises, targets or analyzers."""
-    names = _registry(kind)
-    _show(names, as_json, lambda: _name_lines(kind, names))
-
-
-@noise_app.command("list")
-def noise_list(as_json: AsJson = False) -> None:
-    """The catalogue of noises."""
-    list_names("noises", as_json)
-
-
-@noise_app.command("design")
-def noise_design(
-    settings: Overrides = None,
-    knowledge: Annotated[
-        str, typer.Option(help="labels, bands, invariance, flat or nonlinear: where it is known from what matters.")
-    ] = "labels",
-    latent_dim: Annotated[int, typer.Option(help="Dimension of the embedding the noise is for.")] = 64,
-    side: Annotated[str, typer.Option(help="input (a noise), target (weights of the loss) or both.")] = "input",
-    family: Annotated[
-        str, typer.Option(help="pca; spectrum (stationary, a convolution); mask, mixture, color_mask.")
-    ] = "pca",
-    labels: Annotated[int, typer.Option(help="Labelled images a class, for labels and nonlinear.")] = 10,
-    worth: Annotated[str | None, typer.Option(help="For bands: one number a band, as 0,0,1,1.")] = None,
-    bands: Annotated[int, typer.Option(help="How many bands.")] = 12,
-    power: Annotated[float, typer.Option(help="Most noise variance a pixel; the image's is 1.")] = 30.0,
-    curve: Annotated[str, typer.Option(help="Form of the gains over the bands: free, smooth or monotone.")] = "free",
-    seed: Annotated[int, typer.Option(help="Which labelled images, views and filters are drawn.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="YAML file for pretrain and compare.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Compute a noise or a target for a dataset from weak knowledge, and predict what it is worth. Trains nothing.
-
-    Settings: dataset=NAME and its options; views.KEY=VALUE for the knowledge of invariance.
-    """
-    own = {
-        "knowledge": knowledge,
-        "latent_dim": latent_dim,
-        "side": side,
-        "family": family,
-        "labels": labels,
-        "worth": None if worth is None else parse_value(f"[{worth.strip('[]')}]"),
-        "bands": bands if worth is None else len(worth.split(",")),
-        "power": power,
-        "curve": curve,
-        "seed": seed,
-    }
-    raw = _load(settings)
-    for key in own:
-        if key in raw:
-            raise UserError(f"{key!r} is an option of noise design: --{key.replace('_', '-')} {raw[key]}")
-    wanted = validate(DesignConfig, {**raw, **own}, "noise design")
-    from ssl_bench.designing import as_config, design
-
-    result = design(wanted)
-    if out is not None:
-        write_text(out, as_config(result, raw))
-    _show(result, as_json, lambda: _design_lines(result, out))
+    list_names(kind, as_json)
 
 
 def main() -> None:
@@ -225,18 +162,6 @@ def main() -> None:
         sys.exit(1)
 
 
-def _load(settings: list[str] | None) -> dict[str, Any]:
-    """Nested settings of ``[CONFIG] [key=value ...]``; names are looked up before anything slow is imported."""
-    words = list(settings or [])
-    file = words.pop(0) if words and "=" not in words[0] else None
-    raw = load_config(file, words)
-    for section, registry in (("objective", OBJECTIVES), ("dataset", DATASETS)):
-        given = raw.get(section, {}).get("name", [])
-        for name in given if isinstance(given, list) else [given]:
-            registry.check(name)
-    return raw
-
-
 def _source(settings: list[str] | None) -> str:
     """What an error in the settings is an error in: the file that was named, or the command line."""
     return settings[0] if settings and "=" not in settings[0] else "settings"
@@ -249,32 +174,6 @@ def _section(target: str, section: str, overrides: list[str] | None) -> Any:
     current = getattr(RunDirectory(Path(target)).config(), section)
     given = load_config(None, [word.removeprefix(f"{section}.") for word in overrides or []])
     return validate(type(current), {**current.model_dump(mode="json"), "snapshot": "last", **given}, section)
-
-
-def _registry(kind: str) -> dict[str, str]:
-    homes = {
-        "objectives": ("ssl_bench.objectives", "OBJECTIVES"),
-        "backbones": ("ssl_bench.backbones", "BACKBONES"),
-        "datasets": ("ssl_bench.data", "DATASETS"),
-        "noises": ("ssl_bench.noise", "NOISES"),
-        "targets": ("ssl_bench.targets", "TARGETS"),
-        "analyzers": ("ssl_bench.spectrum", "ANALYZERS"),
-    }
-    if kind not in homes:
-        raise UserError(f"nothing to list called {kind!r}; {did_you_mean(kind, homes)}")
-    module, name = homes[kind]
-    summaries: dict[str, str] = getattr(importlib.import_module(module), name).summaries()
-    return summaries
-
-
-def _show(value: Any, as_json: bool, lines: Callable[[], list[str]]) -> None:
-    print(json.dumps(value, allow_nan=False) if as_json else "\n".join(lines()))
-
-
-def _name_lines(kind: str, names: dict[str, str]) -> list[str]:
-    width = max(map(len, names), default=0)
-    lines = [f"{name:<{width}}  {summary}" for name, summary in names.items()]
-    return [*lines, TIMM_NOTE] if kind == "backbones" else lines
 
 
 def _comparison_lines(summary: dict[str, Any], out: Path) -> list[str]:
@@ -314,28 +213,6 @@ def _alignment_lines(result: dict[str, Any]) -> list[str]:
             lines.append(_numbers("change, %", entry["change"], shown, 1))
             lines.append(_numbers("d(K)", entry["subspace_distance"], shown, 2))
     return lines
-
-
-def _design_lines(result: dict[str, Any], out: Path | None) -> list[str]:
-    """The design, what is known of each band, and what is predicted at the latent dimension."""
-    at = result["predicted"]["k"].index(result["latent_dim"])
-    lines = [f"{'band':>12} {'variance':>10} {'relevance':>10}"]
-    for band in result["bands"]:
-        lines.append(f"{band['low']:>6.4g}-{band['high']:<5.4g} {band['variance']:10.3g} {band['relevance']:10.3f}")
-    lines += [f"noise={result['noise']}"] if result["noise"] else []
-    lines += [f"target={result['target']}"] if result["target"] else []
-    for name, key in (("designed", "predicted"), ("without", "predicted_without")):
-        found = result[key]
-        lines.append(
-            f"{name:>9}: alignment({result['latent_dim']}) {found['alignment'][at]:.1f} %, "
-            f"held-out R^2 {found['held_out'][at]:.4f}"
-        )
-    lines.append(
-        f"gain over none {result['gain_over_none']:+.1f} %, over the best hand-made "
-        f"({result['best_handmade']}) {result['gain_over_best_handmade']:+.1f} %"
-    )
-    lines.append(result["verdict"])
-    return [*lines, f"configuration: {out}"] if out is not None else lines
 
 
 def _numbers(name: str, values: list[float], shown: list[int], digits: int) -> str:

@@ -146,6 +146,14 @@ class AlignConfig(Options):
     k: tuple[Annotated[int, Field(ge=1)], ...] | None = None
 
 
+class ShowConfig(Options):
+    """What ``noise show`` and ``noise preview`` are asked beside the noise."""
+
+    dataset: DatasetConfig = DatasetConfig()
+    latent_dim: int = Field(64, ge=1)
+    bands: int = Field(8, ge=2)
+
+
 class DesignConfig(Options):
     """What ``noise design`` is asked: images, what is known of them, and what the design may be.
 

@@ -1,6 +1,7 @@
 """The verb align: short cuts against the long way, targets beside noises, the cache."""
 
 import json
+from itertools import pairwise
 
 import pytest
 import torch
@@ -121,6 +122,15 @@ def test_moments_are_cached_and_a_damaged_cache_costs_time_only(data, tmp_path, 
     for file in files:
         file.write_bytes(file.read_bytes()[:100])
     assert align(data, k=[5]) == first
+
+
+@pytest.mark.parametrize("noise", ["frequency_mask(cutoff=0.25, keep=high)", "downsample(factor=4)", "blur(sigma=4)"])
+def test_noises_that_remove_directions_altogether(noise, data):
+    """What is gone comes last: alignment of the K that are left, and no failure of a singular second moment."""
+    result = align(data, noise=noise)
+    assert result["alignment"][-1] == pytest.approx(100, abs=1e-3)
+    assert all(later >= earlier - 1e-9 for earlier, later in pairwise(result["alignment"]))
+    assert json.dumps(result, allow_nan=False)
 
 
 def test_bad_targets_and_dimensions(data):

@@ -18,6 +18,8 @@ MAY_IMPORT = {
     "training": BASE | {"noise", "targets", "data", "backbones", "objectives", "runs", "resolve"},
     "theory": BASE | {"noise", "targets", "data"},
     "evaluation": BASE | {"data"},
+    "design": BASE | {"noise", "targets", "data", "spectrum"},
+    "drawing": BASE | {"noise", "data", "spectrum", "showing"},
     "spectrum": BASE | {"data", "evaluation"},
     "reporting": BASE | {"runs"},
 }

@@ -256,3 +256,18 @@ def test_the_autoencoder_learns_band_after_band_on_cifar10(tmp_path):
     result = analyze(run.path)
     assert result["order"]["pca"]["half_time"] > 0.9
     assert sum(band["half_time"] is not None for band in result["pca"]) >= 4
+
+
+def test_radial_directions_are_orthonormal_once_their_lengths_are_known():
+    for size in (5, 6):
+        basis = RadialBasis(2, size, 2)
+        rows = basis.coefficients(torch.eye(2 * size * size).view(-1, 2, size, size)).double().T
+        assert torch.allclose(rows.square().sum(1), basis.norms, atol=1e-6)
+        unit = rows[basis.independent] / basis.norms[basis.independent].sqrt()[:, None]
+        assert torch.allclose(unit @ unit.T, torch.eye(2 * size * size, dtype=torch.float64), atol=1e-6)
+
+
+def test_images_come_back_from_coefficients():
+    images = torch.randn(3, 2, 6, 6, generator=torch.Generator().manual_seed(0))
+    basis = RadialBasis(2, 6, 3)
+    assert torch.allclose(basis.images(basis.coefficients(images), (2, 6, 6)), images, atol=1e-5)

@@ -17,9 +17,12 @@ from ssl_bench.spectrum.bases import Basis, PCABasis, RadialBasis, band_sums
 class Directions:
     """Orthonormal directions of image space, each in a band, with the variance of the training images along it.
 
+    Coordinates that are no direction of their own (a wave's second half) have variance 0.
+
     ``spec`` is the name of the noise and of the target that has one gain a band: ``pca`` or ``spectrum``.
 
-    Shapes: variances and mean ``(R,)`` float64; widths (directions with variance) and levels (their mean variance)
+    Shapes: variances (along a unit direction), mean and squared lengths ``norms`` of the basis's own coordinates
+    ``(R,)`` float64; widths (directions with variance) and levels (their mean variance)
     ``(bands,)``.
     """
 
@@ -27,6 +30,7 @@ class Directions:
     basis: Basis
     variances: Tensor
     mean: Tensor
+    norms: Tensor
     widths: Tensor
     levels: Tensor
 
@@ -37,7 +41,7 @@ class Directions:
 
     def whitened(self, images: Tensor) -> Tensor:
         """Coordinates of standardised images, each of unit variance; 0 where the data have none. -> ``(N, R)``."""
-        deviation = self.variances.sqrt()
+        deviation = (self.variances * self.norms).sqrt()
         scale = torch.where(deviation > 0, 1 / deviation.clamp(min=1e-12), 0.0)
         return (self.basis.coefficients(images).double() - self.mean) * scale
 
@@ -48,13 +52,18 @@ def make_directions(data: ImageData, bands: int, stationary: bool) -> Directions
     Raises: UserError if the images do not make that many bands.
     """
     if stationary:
-        basis: Basis = RadialBasis(data.channels, data.image_size, bands)
+        radial = RadialBasis(data.channels, data.image_size, bands)
+        basis: Basis = radial
+        norms = radial.norms
         mean, variances = _moments(data, basis)
+        # Of unit length, each wave once.
+        variances = torch.where(radial.independent, variances / radial.norms.clamp(min=0.5), 0.0)
         variances[variances < 1e-9 * variances.max()] = 0
     else:
         eigen = eigenbasis(data)
         pca = PCABasis(eigen, bands)
         basis, variances = pca, eigen.variances
+        norms = torch.ones_like(variances)
         mean = eigen.components.T @ eigen.mean
     if len(basis.bands) != bands:
         raise UserError(f"bands={bands}: {len(variances)} components make {len(basis.bands)} bands; use fewer")
@@ -62,7 +71,7 @@ def make_directions(data: ImageData, bands: int, stationary: bool) -> Directions
     if (widths == 0).any():
         raise UserError(f"bands={bands}: some ring holds no frequency at {data.image_size} pixels; use fewer")
     levels = band_sums(variances, basis) / widths
-    return Directions("spectrum" if stationary else "pca", basis, variances, mean, widths, levels)
+    return Directions("spectrum" if stationary else "pca", basis, variances, mean, norms, widths, levels)
 
 
 def _moments(data: ImageData, basis: Basis) -> tuple[Tensor, Tensor]:

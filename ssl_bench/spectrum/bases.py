@@ -98,6 +98,14 @@ class RadialBasis:
         # A real image's other half plane mirrors this one; the columns at 0 and Nyquist are their own mirror.
         own_mirror = (columns == 0) | (columns == 0.5)
         self.weight = torch.where(own_mirror, 1.0, 2.0).sqrt().float()
+        # On these columns a frequency and its negative are the same wave, with half of its energy each.
+        alone = (rows == 0) | (rows == -0.5)
+        real = torch.where(own_mirror & ~alone, 0.5, 1.0)
+        imaginary = torch.where(own_mirror, torch.where(alone, 0.0, 0.5), 1.0)
+        # Squared length of each coordinate's direction, and the coordinates that say nothing twice.
+        self.norms = torch.cat([real.flatten().repeat(channels), imaginary.flatten().repeat(channels)]).double()
+        first = ~own_mirror | (rows >= 0) | (rows == -0.5)
+        self.independent = torch.cat([first.flatten().repeat(channels)] * 2) & (self.norms > 0)
 
     def coefficients(self, images: Tensor) -> Tensor:
         """See :meth:`Basis.coefficients`. Real parts of all channels, then imaginary parts."""

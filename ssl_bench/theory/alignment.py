@@ -15,6 +15,8 @@ def whitened(solution: Tensor, second: Tensor) -> Tensor:
 
     Shapes: solution ``(D, K)``, second ``(D, D)`` -> ``(D, K)``.
     """
+    # Columns of one length: a direction that the noise removes comes with a huge one.
+    solution = solution / (solution * (second @ solution)).sum(0).sqrt()
     gram = solution.T @ second @ solution
     factor = torch.linalg.cholesky((gram + gram.T) / 2)
     whitening: Tensor = torch.linalg.solve_triangular(factor, solution.T, upper=False)

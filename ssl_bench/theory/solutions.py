@@ -13,6 +13,9 @@ from ssl_bench.errors import UserError
 from ssl_bench.noise.base import Noise, Shape
 from ssl_bench.targets.base import Target
 
+# Added to a singular second moment, relative to its mean diagonal.
+RIDGE = 1e-9
+
 
 def denoising(
     cross: Tensor, noisy: Tensor, weight: Tensor | None = None, count: int | None = None
@@ -80,11 +83,16 @@ def joint_embedding(second: Tensor, noise: Noise, shape: Shape) -> tuple[Tensor,
 
 
 def generalised(left: Tensor, right: Tensor, count: int | None = None) -> tuple[Tensor, Tensor]:
-    """Solutions of L v = mu R v, mu descending, V^T R V = I. Shapes: ``(D, D)`` both, R positive definite.
+    """Solutions of L v = mu R v, mu descending, V^T R V = I. Shapes: ``(D, D)`` both.
+
+    Where R is singular (a noise that removes a direction altogether), L must vanish too, and a trace of R's mean is
+    added to its diagonal: the direction then comes last.
 
     ``count``: only the largest ones, -> ``(K,)``, ``(D, K)``; about half the time where they are few.
     """
-    factor = torch.linalg.cholesky(right)
+    factor, failed = torch.linalg.cholesky_ex(right)
+    if failed:
+        factor = torch.linalg.cholesky(right + RIDGE * right.diagonal().mean() * torch.eye(len(right)))
     half = torch.linalg.solve_triangular(factor, left, upper=False)
     inner = torch.linalg.solve_triangular(factor, half.T, upper=False)
     scores, vectors = _top((inner + inner.T) / 2, count)

@@ -1,0 +1,1 @@
+"""Pictures of noises and of what theory says of them."""
