@@ -8,15 +8,25 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
+from scipy.stats import spearmanr
+
+from ssl_bench.aligning import Problem, make_problem, solve
 from ssl_bench.comparison import compare
 from ssl_bench.config import DesignConfig, validate
 from ssl_bench.data.images import ImageData
 from ssl_bench.data.load import load_dataset
 from ssl_bench.designing import propose
-from ssl_bench.files import read_json, write_json
+from ssl_bench.files import read_json, write_json, write_text
+from ssl_bench.noise import make_noise
+from ssl_bench.runs.directory import RunDirectory
+from ssl_bench.targets import make_target
+from ssl_bench.theory.alignment import alignment, held_out, whitened
+from ssl_bench.theory.solutions import joint_embedding
 
 SEEDS = [0, 1, 2]
 LATENT = 64
@@ -77,6 +87,10 @@ def main() -> None:
     designs = make_designs(study, out / "designs.json")
     for name, raw in comparisons(study, designs).items():
         compare(raw, out / name)
+    data = load_dataset(validate(DesignConfig, {"dataset": study.dataset}).dataset)
+    rows = with_predictions(collect(out), data, out / "predictions.json")
+    write_json(out / "study.json", {"name": arguments.name, "latent_dim": LATENT, "rows": rows})
+    write_text(out / "study.md", page(arguments.name, rows, designs))
 
 
 def make_designs(study: Study, file: Path) -> list[dict[str, Any]]:
@@ -124,6 +138,133 @@ def comparisons(study: Study, designs: list[dict[str, Any]]) -> dict[str, dict[s
             pair = {"objective": "denoising", "noise": design["noise"], "target": design["target"]}
             found[f"both_{design['knowledge']}"] = pair
     return {name: {**common, **raw} for name, raw in found.items()}
+
+
+def collect(out: Path) -> list[dict[str, Any]]:
+    """One row a configuration: what it is, and its probes at every snapshot, seed by seed."""
+    rows: dict[tuple[str, ...], dict[str, Any]] = {}
+    for file in sorted(out.glob("*/runs/*/evaluation.json")):
+        config = RunDirectory(file.parent).config()
+        name = config.objective.name
+        key = name, str(config.noise), str(config.target), str(config.views.noise)
+        row = rows.setdefault(
+            key,
+            {
+                "objective": name,
+                "noise": config.noise,
+                "target": config.target,
+                "views_noise": config.views.noise,
+                "curves": {},
+            },
+        )
+        probes = read_json(file)["snapshots"]
+        row["curves"][config.seed] = [[probe["samples_seen"], probe["linear_top1"]] for probe in probes]
+    for row in rows.values():
+        finals = [curve[-1][1] for curve in row["curves"].values()]
+        row["probe"], row["sd"] = mean(finals), stdev(finals) if len(finals) > 1 else None
+        row["speed"] = mean(reach(curve) for curve in row["curves"].values())
+    return sorted(rows.values(), key=lambda row: -row["probe"])
+
+
+def reach(curve: list[list[float]]) -> float:
+    """Samples seen when the probe first was nine tenths of the way from its start to its best, on straight lines."""
+    first, best = curve[0][1], max(value for _, value in curve)
+    level = first + 0.9 * (best - first)
+    for (before, low), (after, high) in pairwise(curve):
+        if high >= level > low:
+            return before + (after - before) * (level - low) / (high - low)
+    return curve[0][0]
+
+
+def with_predictions(rows: list[dict[str, Any]], data: ImageData, file: Path) -> list[dict[str, Any]]:
+    """Rows with alignment and held-out R^2 that theory predicts of each, in the latent dimension trained."""
+    known: dict[str, Any] = read_json(file) if file.exists() else {}
+    problem: Problem | None = None
+    for row in rows:
+        key = json.dumps([row["objective"] == "simclr", row["noise"] or row["views_noise"], row["target"]])
+        if key not in known:
+            problem = problem or make_problem(data)
+            known[key] = predict(row, problem)
+            write_json(file, known)
+        row["predicted"] = known[key]
+    return rows
+
+
+def predict(row: dict[str, Any], problem: Problem) -> dict[str, float] | None:
+    """Of reconstruction the denoising solution, of SimCLR the joint embedding; ``None`` where there is no theory."""
+    spec = row["noise"] or row["views_noise"]
+    noise = make_noise(spec).prepare(problem.data) if spec else None
+    if row["objective"] in ("autoencoder", "denoising"):
+        target = make_target(row["target"]).prepare(problem.data) if row["target"] else None
+        basis = solve(problem, noise, target, LATENT)
+    elif row["objective"] == "simclr" and noise is not None:
+        solution = joint_embedding(problem.train.second, noise, problem.shape)[1][:, :LATENT]
+        basis = whitened(solution, problem.train.second)
+    else:
+        return None
+    found = alignment(basis, problem.train, total=problem.energy["official"])[-1]
+    return {"alignment": float(found), "held_out": float(held_out(basis, problem.train, problem.test)[-1])}
+
+
+def page(name: str, rows: list[dict[str, Any]], designs: list[dict[str, Any]]) -> str:
+    """The study as Markdown: predicted and trained side by side, then over training."""
+    samples = [int(seen) for seen, _ in next(iter(rows[0]["curves"].values()))]
+    lines = [
+        f"# Designed noises and targets on {name}: predicted and trained",
+        "",
+        f"`scripts/noise_study {name} --out DIR` makes this page. Small CNN, latent of {LATENT}, seeds {SEEDS}; linear "
+        "probe on test images in percent, mean ± sd over seeds. Predicted: alignment (in sample, percent) and R² on test "
+        f"images of the optimal linear encoder of {LATENT} dimensions. Samples to 90 %: when the probe was nine tenths "
+        "of the way from its start to its best. Designs and their order were settled before training; nothing was tuned.",
+        "",
+        "| | noise or target | probe | min to max | samples to 90 % | predicted alignment | predicted R² |",
+        "|---|---|---:|---:|---:|---:|---:|",
+    ]
+    for row in rows:
+        finals = [100 * curve[-1][1] for curve in row["curves"].values()]
+        spread = f" ± {100 * row['sd']:.1f}" if row["sd"] is not None else ""
+        found = row["predicted"]
+        numbers = ("", "") if found is None else (f"{found['alignment']:.1f}", f"{found['held_out']:.3f}")
+        lines.append(
+            f"| {row['objective']} | {describe(row, designs)} | {100 * row['probe']:.1f}{spread} | "
+            f"{min(finals):.1f} to {max(finals):.1f} | {row['speed']:,.0f} | {numbers[0]} | {numbers[1]} |"
+        )
+    lines += ["", *agreement(rows), "", "## Over training", "", "Mean probe over seeds, by samples seen.", ""]
+    lines += [f"| | | {' | '.join(f'{seen:,}' for seen in samples)} |", "|---|---|" + "---:|" * len(samples)]
+    for row in rows:
+        curves = list(row["curves"].values())
+        means = [mean(curve[at][1] for curve in curves) if len(curves[0]) > at else None for at in range(len(samples))]
+        cells = " | ".join("" if value is None else f"{100 * value:.1f}" for value in means)
+        lines.append(f"| {row['objective']} | {describe(row, designs)} | {cells} |")
+    lines += ["", "## The designs", ""]
+    for design in designs:
+        found = " ".join(filter(None, [design["noise"], design["target"] and f"target {design['target']}"]))
+        lines.append(
+            f"- {design['knowledge']}, {design['side']}: `{found or 'nothing designed'}`; worth by its own knowledge "
+            f"{design['worth']:.2f}, without {design['worth_without']:.2f}; relevance {design['relevance']}"
+        )
+    return "\n".join([*lines, ""])
+
+
+def describe(row: dict[str, Any], designs: list[dict[str, Any]]) -> str:
+    """A design by its knowledge and side, anything else by its spec."""
+    for design in designs:
+        same = (row["noise"] or row["views_noise"], row["target"]) == (design["noise"], design["target"])
+        if same and (design["noise"] or design["target"]):
+            return f"**designed: {design['knowledge']}, {design['side']}**"
+    words = [row["noise"], row["target"] and f"target {row['target']}", row["views_noise"]]
+    return " ".join(f"`{word}`" for word in words if word)
+
+
+def agreement(rows: list[dict[str, Any]]) -> list[str]:
+    """Rank correlation of prediction and probe over the reconstructions."""
+    known = [row for row in rows if row["predicted"] is not None and row["objective"] != "simclr"]
+    lines = []
+    for key, name in (("alignment", "alignment"), ("held_out", "held-out R²")):
+        value = spearmanr([row["predicted"][key] for row in known], [row["probe"] for row in known])
+        lines.append(f"Rank correlation of predicted {name} with the probe, {len(known)} reconstructions: ")
+        lines[-1] += f"{float(value.statistic):+.2f} (p = {float(value.pvalue):.2g})."
+    return lines
 
 
 if __name__ == "__main__":
