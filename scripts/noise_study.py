@@ -213,9 +213,9 @@ def page(name: str, rows: list[dict[str, Any]], designs: list[dict[str, Any]]) -
         f"# Designed noises and targets on {name}: predicted and trained",
         "",
         f"`scripts/noise_study {name} --out DIR` makes this page. Small CNN, latent of {LATENT}, seeds {SEEDS}; linear "
-        "probe on test images in percent, mean ± sd over seeds. Predicted: alignment (in sample, percent) and R² on test "
+        "probe on test images in percent, mean ± sd over seeds. Predicted: alignment (in sample, percent), R² on test "
         f"images of the optimal linear encoder of {LATENT} dimensions. Samples to 90 %: when the probe was nine tenths "
-        "of the way from its start to its best. Designs and their order were settled before training; nothing was tuned.",
+        "of the way from its start to its best. Designs were settled before training; nothing was tuned.",
         "",
         "| | noise or target | probe | min to max | samples to 90 % | predicted alignment | predicted R² |",
         "|---|---|---:|---:|---:|---:|---:|",

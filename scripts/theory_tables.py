@@ -139,7 +139,7 @@ def page(name: str, result: dict[str, Any]) -> str:
         "",
         f"`.venv/bin/python scripts/theory_tables.py {name} --out reports/theory` writes this page, {name}.json and "
         f"the picture. {result['samples']:,} training images of {result['dimension']:,} dimensions. Alignment(K) in "
-        "percent (official definition, in sample), in brackets its relative change against no noise; below, R² on the test "
+        "percent (official definition, in sample), in brackets its change against no noise; below, R² on the test "
         "images and d(K), how far the latent subspace turned. What it says is in [README.md](README.md).",
         "",
         f"![alignment against K]({name}.png)",
@@ -191,8 +191,8 @@ def _diagonal_table(ladder: list[int], result: dict[str, Any]) -> list[str]:
     lines = [
         "## Colours that commute, and that do not",
         "",
-        "Change of alignment by the whole noise, and by its diagonal in the principal components alone. Slope and scatter "
-        "are of ln(noise) against ln(variance) over the 512 leading components; off-diagonal is the share of the noise "
+        "Change of alignment by the whole noise, and by its diagonal in the principal components alone. Slope and "
+        "scatter are of ln(noise) against ln(variance) over the 512 leading components; off-diagonal is the share of the noise "
         "covariance's squared entries that is not on the diagonal.",
         "",
         f"| | slope | scatter | off-diagonal | {' | '.join(f'K={k}' for k in ladder)} |",
