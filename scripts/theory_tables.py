@@ -192,8 +192,8 @@ def _diagonal_table(ladder: list[int], result: dict[str, Any]) -> list[str]:
         "## Colours that commute, and that do not",
         "",
         "Change of alignment by the whole noise, and by its diagonal in the principal components alone. Slope and "
-        "scatter are of ln(noise) against ln(variance) over the 512 leading components; off-diagonal is the share of the noise "
-        "covariance's squared entries that is not on the diagonal.",
+        "scatter are of ln(noise) against ln(variance) over the 512 leading components; off-diagonal is the share of the "
+        "noise covariance's squared entries that is not on the diagonal.",
         "",
         f"| | slope | scatter | off-diagonal | {' | '.join(f'K={k}' for k in ladder)} |",
         "|---|" + "---:|" * (len(ladder) + 3),

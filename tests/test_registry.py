@@ -68,6 +68,7 @@ def test_a_third_party_package_adds_one_of_each(tmp_path):
         ("backbones", "tiny_backbone"),
         ("datasets", "tiny_dataset"),
         ("noises", "tiny_noise"),
+        ("targets", "tiny_target"),
         ("analyzers", "tiny_analyzer"),
     ):
         listed = json.loads(run("list", kind, "--json").stdout)
@@ -77,6 +78,7 @@ def test_a_third_party_package_adds_one_of_each(tmp_path):
         "objective=tiny_objective",
         "objective.scale=2",
         "noise=tiny_noise(shift=0.5)",
+        "target=tiny_target()",
         "backbone=tiny_backbone",
         "dataset=tiny_dataset",
         "dataset.samples=200",

@@ -1,6 +1,7 @@
 """A third-party package with one of everything: what a plug-in of ssl_bench looks like."""
 
 import torch
+from pydantic import PrivateAttr
 from torch import nn
 
 from ssl_bench.backbones.cnn import CNNBackbone
@@ -9,6 +10,7 @@ from ssl_bench.data.images import ImageData, Split
 from ssl_bench.data.source import Source
 from ssl_bench.noise.base import Noise
 from ssl_bench.objectives.base import Objective, StepOutput
+from ssl_bench.targets.base import Target
 
 
 class TinyOptions(Options):
@@ -22,20 +24,22 @@ class TinyObjective(Objective):
 
     options_model = TinyOptions
     default_noise = "gaussian(sigma=0.1)"
+    takes_target = True
 
-    def __init__(self, backbone, options, noise):
+    def __init__(self, backbone, options, given):
         super().__init__(backbone)
-        self.options, self.noise = options, noise
+        self.options, self.noise, self.target = options, given.noise, given.target
         self.head = nn.Linear(backbone.info.dim, 1)
 
     @classmethod
     def build(cls, backbone, options, given):
-        return cls(backbone, options, given.noise)
+        return cls(backbone, options, given)
 
     def step(self, batch, generator):
         clean = batch.views[0]
         guess = self.head(self.backbone(self.noise.sample(clean, generator)).embedding)[:, 0]
-        return StepOutput(self.options.scale * (guess - clean.mean((1, 2, 3))).square().mean())
+        asked = clean if self.target is None else self.target.ask(clean)
+        return StepOutput(self.options.scale * (guess - asked.mean((1, 2, 3))).square().mean())
 
 
 def build_tiny(config, image_size, channels):
@@ -66,6 +70,26 @@ class TinyNoise(Noise):
 
     def second_map(self, matrix, shape):
         return matrix + self.shift**2
+
+
+class TinyTarget(Target):
+    """The image about its mean, unweighted."""
+
+    _mean: torch.Tensor = PrivateAttr(default_factory=lambda: torch.zeros(0))
+
+    def prepare(self, data):
+        fitted = self.model_copy()
+        fitted._mean = data.standardised_mean.float()
+        return fitted
+
+    def ask(self, images):
+        return images - self._mean
+
+    def undo(self, made):
+        return made + self._mean
+
+    def weight_map(self, shape):
+        return torch.eye(shape[0] * shape[1] * shape[2], dtype=torch.float64)
 
 
 def sevens(measurement):
