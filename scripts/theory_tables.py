@@ -71,7 +71,12 @@ def main() -> None:
     write_json(arguments.out / f"{arguments.dataset}.json", result)
     write_text(arguments.out / f"{arguments.dataset}.md", page(arguments.dataset, result))
     some = [entry for entry in handmade["noises"] if entry["noise"] in DRAWN]
-    figure = draw({**handmade, "noises": [*some, *[found for found in designed if found is not None]]})
+    labelled = [
+        {**found, "label": f"designed: {design['name']}, {design['side']}"}
+        for design, found in zip(designs, designed, strict=True)
+        if found is not None
+    ]
+    figure = draw({**handmade, "noises": [*some, *labelled]})
     replace_file(arguments.out / f"{arguments.dataset}.png", lambda path: figure.savefig(path, format="png", dpi=100))
 
 
@@ -192,8 +197,8 @@ def _diagonal_table(ladder: list[int], result: dict[str, Any]) -> list[str]:
         "## Colours that commute, and that do not",
         "",
         "Change of alignment by the whole noise, and by its diagonal in the principal components alone. Slope and "
-        "scatter are of ln(noise) against ln(variance) over the 512 leading components; off-diagonal is the share of the "
-        "noise covariance's squared entries that is not on the diagonal.",
+        "scatter are of ln(noise) against ln(variance) over the 512 leading components; off-diagonal is the share of "
+        "the noise covariance's squared entries that is not on the diagonal.",
         "",
         f"| | slope | scatter | off-diagonal | {' | '.join(f'K={k}' for k in ladder)} |",
         "|---|" + "---:|" * (len(ladder) + 3),

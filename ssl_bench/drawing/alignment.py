@@ -12,7 +12,10 @@ STYLES = ("-", "--", ":", "-.")
 
 
 def draw(result: dict[str, Any]) -> Figure:
-    """Alignment (in sample) and held-out R^2 against K, one line a noise or target; ``result`` is that of ``align``."""
+    """Alignment (in sample) and held-out R^2 against K, one line a noise or target.
+
+    ``result`` is that of ``align``; an entry may have a ``label`` to be called by.
+    """
     figure = Figure(figsize=(11, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     entries = [result, *result.get("noises", [])]
@@ -36,7 +39,9 @@ def draw(result: dict[str, Any]) -> Figure:
 
 
 def entry_name(entry: dict[str, Any]) -> str:
-    """Noise and target of an entry, shortened."""
+    """Its label, or its noise and target, shortened."""
+    if "label" in entry:
+        return str(entry["label"])
     words = [entry["noise"], entry["target"] and f"target {entry['target']}"]
     name = " ".join(word for word in words if word) or "no noise"
     return name if len(name) <= 48 else f"{name[:45]}..."
