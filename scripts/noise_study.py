@@ -32,12 +32,18 @@ SEEDS = [0, 1, 2]
 LATENT = 64
 # Knowledge, and labels a class it may look at.
 LABELS = {"labels": 10, "nonlinear": 100, "invariance": 2, "flat": 2}
-DESIGNS = (
-    *(("labels", side) for side in ("input", "target", "both")),
-    *(("nonlinear", side) for side in ("input", "target", "both")),
-    ("invariance", "input"),
-    ("flat", "input"),
-    ("flat", "target"),
+Design = tuple[str, str, str]
+DESIGNS: tuple[Design, ...] = (
+    *(("labels", side, "pca") for side in ("input", "target", "both")),
+    *(("nonlinear", side, "pca") for side in ("input", "target", "both")),
+    ("invariance", "input", "pca"),
+    ("flat", "input", "pca"),
+    ("flat", "target", "pca"),
+)
+# Added after the first results on spectral, which suggested that a network learns by frequency, not by variance.
+BY_FREQUENCY: tuple[Design, ...] = (
+    *(("labels", side, "spectrum") for side in ("input", "target", "both")),
+    ("nonlinear", "target", "spectrum"),
 )
 # The designed noises that SimCLR gets in its views too.
 IN_VIEWS = ("labels", "nonlinear")
@@ -59,6 +65,7 @@ class Study:
         ]
     )
     targets: list[str] = field(default_factory=lambda: ["bottom(share=0.2)"])
+    designs: tuple[Design, ...] = DESIGNS
 
 
 STUDIES = {
@@ -67,6 +74,7 @@ STUDIES = {
         training={"epochs": 10, "batch_size": 128, "snapshots": 6},
         # A template is a fixed pattern: views must not move, mirror or blur it.
         views={"recipe": "simclr", "crop_scale": [1, 1], "flip": 0, "blur": 0},
+        designs=DESIGNS + BY_FREQUENCY,
     ),
     "cifar10": Study(
         dataset={"name": "cifar10", "limit": 10000},
@@ -95,20 +103,20 @@ def main() -> None:
 
 def make_designs(study: Study, file: Path) -> list[dict[str, Any]]:
     """The designs, from each knowledge on each side; made once and kept, so that a study that goes on has the same."""
-    if file.exists():
-        kept: list[dict[str, Any]] = read_json(file)["designs"]
-        return kept
-    designs = []
+    designs: list[dict[str, Any]] = read_json(file)["designs"] if file.exists() else []
+    made = {(one["knowledge"], one["side"], one.setdefault("family", "pca")) for one in designs}
     first = validate(DesignConfig, {"dataset": study.dataset, "views": study.views})
     data: ImageData = load_dataset(first.dataset)
-    for knowledge, side in DESIGNS:
-        chosen = {"knowledge": knowledge, "side": side, "labels": LABELS[knowledge], "latent_dim": LATENT}
-        settings = validate(DesignConfig, {**first.model_dump(mode="json"), **chosen})
-        found = propose(settings, data)
+    for design in study.designs:
+        if design in made:
+            continue
+        knowledge, side, family = design
+        chosen = {"knowledge": knowledge, "side": side, "family": family, "labels": LABELS[knowledge]}
+        merged = {**first.model_dump(mode="json"), **chosen, "latent_dim": LATENT}
+        found = propose(validate(DesignConfig, merged), data)
         worth = {"worth": found.worth, "worth_without": found.worth_without, "power": found.power}
         bands = [round(value, 4) for value in found.relevance.worth.tolist()]
         designs.append({**chosen, "noise": found.noise, "target": found.target, "relevance": bands, **worth})
-        print(json.dumps(designs[-1]))
     write_json(file, {"designs": designs})
     return designs
 
@@ -126,7 +134,11 @@ def comparisons(study: Study, designs: list[dict[str, Any]]) -> dict[str, dict[s
     }
     by_noise = [design["noise"] for design in designs if design["noise"] and not design["target"]]
     by_target = [design["target"] for design in designs if design["target"] and not design["noise"]]
-    in_views = [design["noise"] for design in designs if design["knowledge"] in IN_VIEWS and design["side"] == "input"]
+    in_views = [
+        design["noise"]
+        for design in designs
+        if design["knowledge"] in IN_VIEWS and (design["side"], design["family"]) == ("input", "pca")
+    ]
     found: dict[str, dict[str, Any]] = {
         "targets": {"objective": "autoencoder", "target": [None, *study.targets, *by_target]},
         "noises": {"objective": "denoising", "noise": [*study.noises, *by_noise]},
@@ -136,7 +148,8 @@ def comparisons(study: Study, designs: list[dict[str, Any]]) -> dict[str, dict[s
     for design in designs:
         if design["noise"] and design["target"]:
             pair = {"objective": "denoising", "noise": design["noise"], "target": design["target"]}
-            found[f"both_{design['knowledge']}"] = pair
+            beside = "" if design["family"] == "pca" else f"_{design['family']}"
+            found[f"both_{design['knowledge']}{beside}"] = pair
     return {name: {**common, **raw} for name, raw in found.items()}
 
 
@@ -181,7 +194,8 @@ def with_predictions(rows: list[dict[str, Any]], data: ImageData, file: Path) ->
     known: dict[str, Any] = read_json(file) if file.exists() else {}
     problem: Problem | None = None
     for row in rows:
-        key = json.dumps([row["objective"] == "simclr", row["noise"] or row["views_noise"], row["target"]])
+        kind = "denoising" if row["objective"] == "autoencoder" else row["objective"]
+        key = json.dumps([kind, row["noise"] or row["views_noise"], row["target"]])
         if key not in known:
             problem = problem or make_problem(data)
             known[key] = predict(row, problem)
@@ -240,7 +254,7 @@ def page(name: str, rows: list[dict[str, Any]], designs: list[dict[str, Any]]) -
     for design in designs:
         found = " ".join(filter(None, [design["noise"], design["target"] and f"target {design['target']}"]))
         lines.append(
-            f"- {design['knowledge']}, {design['side']}: `{found or 'nothing designed'}`; worth by its own knowledge "
+            f"- {design['knowledge']}, {design['side']}, {design['family']}: `{found or 'nothing designed'}`; worth by its own knowledge "
             f"{design['worth']:.2f}, without {design['worth_without']:.2f}; relevance {design['relevance']}"
         )
     return "\n".join([*lines, ""])
@@ -251,7 +265,8 @@ def describe(row: dict[str, Any], designs: list[dict[str, Any]]) -> str:
     for design in designs:
         same = (row["noise"] or row["views_noise"], row["target"]) == (design["noise"], design["target"])
         if same and (design["noise"] or design["target"]):
-            return f"**designed: {design['knowledge']}, {design['side']}**"
+            bands = " (rings)" if design["family"] == "spectrum" else ""
+            return f"**designed: {design['knowledge']}, {design['side']}{bands}**"
     words = [row["noise"], row["target"] and f"target {row['target']}", row["views_noise"]]
     return " ".join(f"`{word}`" for word in words if word)
 
