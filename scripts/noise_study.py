@@ -171,19 +171,37 @@ def collect(out: Path) -> list[dict[str, Any]]:
             },
         )
         probes = read_json(file)["snapshots"]
-        row["curves"][config.seed] = [[probe["samples_seen"], probe["linear_top1"]] for probe in probes]
+        row["curves"][config.seed] = [
+            [
+                probe["samples_seen"],
+                probe["linear_top1"],
+                half_width(probe["linear_interval"]),
+            ]
+            for probe in probes
+        ]
     for row in rows.values():
         finals = [curve[-1][1] for curve in row["curves"].values()]
         row["probe"], row["sd"] = mean(finals), stdev(finals) if len(finals) > 1 else None
-        row["speed"] = mean(reach(curve) for curve in row["curves"].values())
+        times = [found for curve in row["curves"].values() if (found := reach(curve)) is not None]
+        row["speed"], row["rose"] = (mean(times) if times else None), len(times)
     return sorted(rows.values(), key=lambda row: -row["probe"])
 
 
-def reach(curve: list[list[float]]) -> float:
-    """Samples seen when the probe first was nine tenths of the way from its start to its best, on straight lines."""
-    first, best = curve[0][1], max(value for _, value in curve)
+def half_width(interval: list[float]) -> float:
+    """Of an interval's two ends."""
+    return (interval[1] - interval[0]) / 2
+
+
+def reach(curve: list[list[float]]) -> float | None:
+    """Samples seen when the probe first was nine tenths of the way from its start to its best, on straight lines.
+
+    ``None`` if it never rose by more than the half width of its interval.
+    """
+    first, best = curve[0][1], max(point[1] for point in curve)
+    if best - first <= max(point[2] for point in curve):
+        return None
     level = first + 0.9 * (best - first)
-    for (before, low), (after, high) in pairwise(curve):
+    for (before, low, _), (after, high, _) in pairwise(curve):
         if high >= level > low:
             return before + (after - before) * (level - low) / (high - low)
     return curve[0][0]
@@ -222,7 +240,7 @@ def predict(row: dict[str, Any], problem: Problem) -> dict[str, float] | None:
 
 def page(name: str, rows: list[dict[str, Any]], designs: list[dict[str, Any]]) -> str:
     """The study as Markdown: predicted and trained side by side, then over training."""
-    samples = [int(seen) for seen, _ in next(iter(rows[0]["curves"].values()))]
+    samples = [int(point[0]) for point in next(iter(rows[0]["curves"].values()))]
     lines = [
         f"# Designed noises and targets on {name}: predicted and trained",
         "",
@@ -238,10 +256,11 @@ def page(name: str, rows: list[dict[str, Any]], designs: list[dict[str, Any]]) -
         finals = [100 * curve[-1][1] for curve in row["curves"].values()]
         spread = f" ± {100 * row['sd']:.1f}" if row["sd"] is not None else ""
         found = row["predicted"]
+        speed = "never rose" if row["speed"] is None else f"{row['speed']:,.0f} ({row['rose']} of {len(finals)} rose)"
         numbers = ("", "") if found is None else (f"{found['alignment']:.1f}", f"{found['held_out']:.3f}")
         lines.append(
             f"| {row['objective']} | {describe(row, designs)} | {100 * row['probe']:.1f}{spread} | "
-            f"{min(finals):.1f} to {max(finals):.1f} | {row['speed']:,.0f} | {numbers[0]} | {numbers[1]} |"
+            f"{min(finals):.1f} to {max(finals):.1f} | {speed} | {numbers[0]} | {numbers[1]} |"
         )
     lines += ["", *agreement(rows), "", "## Over training", "", "Mean probe over seeds, by samples seen.", ""]
     lines += [f"| | | {' | '.join(f'{seen:,}' for seen in samples)} |", "|---|---|" + "---:|" * len(samples)]
@@ -254,8 +273,9 @@ def page(name: str, rows: list[dict[str, Any]], designs: list[dict[str, Any]]) -
     for design in designs:
         found = " ".join(filter(None, [design["noise"], design["target"] and f"target {design['target']}"]))
         lines.append(
-            f"- {design['knowledge']}, {design['side']}, {design['family']}: `{found or 'nothing designed'}`; worth by its own knowledge "
-            f"{design['worth']:.2f}, without {design['worth_without']:.2f}; relevance {design['relevance']}"
+            f"- {design['knowledge']}, {design['side']}, {design['family']}: "
+            f"`{found or 'nothing designed'}`; worth by its own knowledge {design['worth']:.2f}, "
+            f"without {design['worth_without']:.2f}; relevance {design['relevance']}"
         )
     return "\n".join([*lines, ""])
 

@@ -32,6 +32,8 @@ from ssl_bench.theory.moments import Moments, dataset_moments, jitter
 from ssl_bench.theory.solutions import denoising, diagonal_order
 
 BALANCES = ("official", "r2", "balanced")
+# A second moment below this share of the images' is none.
+NOTHING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,8 @@ def make_problem(data: ImageData) -> Problem:
     train, test = dataset_moments(data)
     basis = eigenbasis(data)
     rank = len(basis.variances)
+    if float(train.second.trace()) <= 0 or rank == 0 or not bool(torch.isfinite(basis.variances).all()):
+        raise UserError(f"the training images of {data.name!r} are all alike: nothing to encode")
     components = basis.components
     if rank < dimension:
         # Where the images have no variance any directions do that complete the basis.
@@ -115,8 +119,9 @@ def align(
     noises = {spec: make_noise(spec).prepare(data) for spec, _ in asked if spec is not None}
     targets = {spec: make_target(spec).prepare(data) for _, spec in asked if spec is not None}
     problem = make_problem(data)
+    if problem.energy["official"] <= 0:
+        raise UserError(f"the training images of {data.name!r} are of one class: there is nothing to align with")
     index = torch.tensor(chosen) - 1
-    rank = min(dimension, len(data.train) - 1)
     clean = problem.clean(chosen[-1])
     plain = _measures(problem, clean)
     head = {
@@ -124,7 +129,7 @@ def align(
         "samples": len(data.train),
         "dimension": dimension,
         "k": chosen,
-        "chance": _listed(chance(dimension, rank), index),
+        "chance": _listed(chance(dimension, problem.rank), index),
     }
     entries = []
     for noise_spec, target_spec in asked:
@@ -151,6 +156,8 @@ def solve(problem: Problem, noise: Noise | None, target: Target | None, count: i
     Where both are diagonal in the principal components these only change places; else an eigenproblem of D dimensions.
 
     Shapes: -> ``(D, K)``.
+
+    Raises: UserError if the noise leaves nothing of the images.
     """
     rank = problem.rank
     order = diagonal_order(problem.variances[:rank], noise, target, problem.components[:, :rank])
@@ -160,6 +167,8 @@ def solve(problem: Problem, noise: Noise | None, target: Target | None, count: i
     second = problem.train.second
     cross = second if noise is None else noise.mean_map(second, problem.shape)
     noisy = second if noise is None else noise.second_map(second, problem.shape)
+    if float(noisy.trace()) <= NOTHING * float(second.trace()):
+        raise UserError("the noise leaves nothing of the images: there is nothing to encode")
     weight = None if target is None else target.weight_map(problem.shape)
     return whitened(denoising(cross, noisy, weight, count)[1], second)
 

@@ -29,6 +29,9 @@ app = typer.Typer(
 )
 app.add_typer(noise_app, name="noise")
 
+# Width of names in tables of alignment.
+NAME = 28
+
 # Columns of a comparison's summary that need no second mention among the swept settings.
 SHOWN_ANYWAY = ("objective.name", "noise", "target", "views.noise", "backbone.name", "dataset.name", "seed")
 
@@ -203,11 +206,13 @@ def _evaluation_lines(result: dict[str, Any]) -> list[str]:
 def _alignment_lines(result: dict[str, Any]) -> list[str]:
     """Alignment and held-out R^2 at the latent dimensions asked for, or at powers of two."""
     shown = [index for index, k in enumerate(result["k"]) if len(result["k"]) <= 12 or k & (k - 1) == 0]
-    columns = [f"{'k':>28}", *(f"{result['k'][index]:>7}" for index in shown)]
+    columns = [f"{'k':>{NAME}}", *(f"{result['k'][index]:>7}" for index in shown)]
     lines = [" ".join(columns), _numbers("chance", result["chance"], shown, 1)]
     for entry in [result, *result.get("noises", [])]:
         name = " ".join(spec for spec in (entry["noise"], entry["target"] and f"target {entry['target']}") if spec)
-        lines.append(_numbers(name or "no noise", entry["alignment"], shown, 1))
+        # A long name has a line of its own: cut, two of them could be alike.
+        lines += [name] if len(name) > NAME else []
+        lines.append(_numbers((name if len(name) <= NAME else "alignment") or "no noise", entry["alignment"], shown, 1))
         lines.append(_numbers("held-out R^2", entry["held_out"], shown, 3))
         if "change" in entry:
             lines.append(_numbers("change, %", entry["change"], shown, 1))
@@ -216,7 +221,7 @@ def _alignment_lines(result: dict[str, Any]) -> list[str]:
 
 
 def _numbers(name: str, values: list[float], shown: list[int], digits: int) -> str:
-    return " ".join([f"{name[:28]:>28}", *(f"{values[index]:7.{digits}f}" for index in shown)])
+    return " ".join([f"{name:>{NAME}}", *(f"{values[index]:7.{digits}f}" for index in shown)])
 
 
 def _analysis_lines(result: dict[str, Any]) -> list[str]:

@@ -147,10 +147,10 @@ class AlignConfig(Options):
 
 
 class ShowConfig(Options):
-    """What ``noise show`` and ``noise preview`` are asked beside the noise."""
+    """What ``noise show`` and ``noise preview`` are asked beside the noise; 64 dimensions, or as many as there are."""
 
     dataset: DatasetConfig = DatasetConfig()
-    latent_dim: int = Field(64, ge=1)
+    latent_dim: int | None = Field(None, ge=1)
     bands: int = Field(8, ge=2)
 
 
@@ -158,8 +158,9 @@ class DesignConfig(Options):
     """What ``noise design`` is asked: images, what is known of them, and what the design may be.
 
     ``labels`` a class are looked at by the knowledge ``labels`` and ``nonlinear``; ``worth`` is one number a band for
-    the knowledge ``bands``; ``views`` are those of the knowledge ``invariance``. ``power`` limits the noise's variance
-    a pixel, where the image's is 1. Family ``spectrum`` is stationary: a convolution, without components at run time.
+    the knowledge ``bands``; ``bands`` are 12 by default, or as many as there are; ``views`` are those of the knowledge
+    ``invariance``. ``power`` limits the noise's variance a pixel, where the image's is 1. Family ``spectrum`` is
+    stationary: a convolution, without components at run time.
     """
 
     dataset: DatasetConfig = DatasetConfig()
@@ -170,7 +171,7 @@ class DesignConfig(Options):
     family: Literal["pca", "spectrum", "mask", "mixture", "color_mask"] = "pca"
     labels: int = Field(10, ge=2)
     worth: tuple[Annotated[float, Field(ge=0)], ...] | None = None
-    bands: int = Field(12, ge=2)
+    bands: int | None = Field(None, ge=2)
     power: float = Field(30.0, gt=0)
     curve: Literal["free", "smooth", "monotone"] = "free"
     seed: int = Field(0, ge=0)

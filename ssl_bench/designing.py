@@ -13,7 +13,7 @@ from ssl_bench.aligning import align
 from ssl_bench.config import DesignConfig
 from ssl_bench.data.images import ImageData
 from ssl_bench.data.load import load_dataset
-from ssl_bench.design.directions import Directions, make_directions
+from ssl_bench.design.directions import Directions, make_directions, most_directions
 from ssl_bench.design.exact import design_gains
 from ssl_bench.design.knowledge import Relevance, from_bands, from_flat, from_invariance, from_labels
 from ssl_bench.design.masks import MaskFamily, design_mask
@@ -33,6 +33,8 @@ HANDMADE_NOISES = (
     "pca_mask(ratio=0.5)",
 )
 HANDMADE_TARGETS = ("bottom(share=0.5)", "bottom(share=0.2)", "bottom(share=0.05)")
+# As many bands as this, or as the images make.
+BANDS = 12
 # Smaller gains of alignment, in percent, are not worth the name.
 LEAST_GAIN = 0.1
 
@@ -42,7 +44,8 @@ class Proposal:
     """A design before anything is predicted of it.
 
     ``worth`` is what the K kept directions are worth by the knowledge itself, as a share of the best K, and
-    ``worth_without`` the same of no change; ``power`` of the noise a pixel, ``None`` for masks.
+    ``worth_without`` the same of no change; ``power`` of the noise a pixel, ``None`` for masks; ``limited``: nothing
+    was designed only because more power was not allowed.
     """
 
     noise: str | None
@@ -52,6 +55,7 @@ class Proposal:
     worth: float
     worth_without: float
     power: float | None
+    limited: bool = False
 
 
 def design(settings: DesignConfig, data: ImageData | None = None) -> dict[str, Any]:
@@ -95,7 +99,7 @@ def as_config(result: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
 
     Args:
         result: What :func:`design` returned.
-        settings: Nested settings to keep, the dataset's above all.
+        settings: Nested settings, of which those of the dataset are kept.
     """
     kept = {key: value for key, value in settings.items() if key == "dataset"}
     run = {
@@ -113,12 +117,18 @@ def propose(settings: DesignConfig, data: ImageData) -> Proposal:
     Raises: UserError as :func:`design` does.
     """
     _check(settings)
-    directions = make_directions(data, settings.bands, stationary=settings.family == "spectrum")
-    dimension = len(directions.variances)
+    if len(set(data.train.labels.tolist())) < 2:
+        raise UserError(f"the training images of {data.name!r} are of one class: nothing can be predicted of a design")
+    stationary = settings.family == "spectrum"
+    bands = settings.bands or (len(settings.worth) if settings.worth else None)
+    directions = make_directions(data, bands, stationary) if bands else most_directions(data, BANDS, stationary)
+    dimension = int(directions.widths.sum())
     if settings.latent_dim >= dimension:
         raise UserError(f"--latent-dim {settings.latent_dim}: the images of {data.name!r} have only {dimension}")
     relevance = _known(settings, data, directions)
     masks = settings.family in ("mask", "mixture", "color_mask")
+    if masks and relevance.unknown:
+        return Proposal(None, None, directions, relevance, 0.0, 0.0, None)
     return (_masked if masks else _diagonal)(settings, data, directions, relevance)
 
 
@@ -126,10 +136,17 @@ def _check(settings: DesignConfig) -> None:
     masks = settings.family in ("mask", "mixture", "color_mask")
     if masks and settings.side != "input":
         raise UserError(f"--family {settings.family} is a noise at the input: use --side input, or --family pca")
+    given = {"power", "curve"} & {key for key in ("power", "curve") if getattr(settings, key) != _default(key)}
+    if masks and given:
+        raise UserError(f"--{min(given)} is for gains a band: a {settings.family} has none")
     if masks and settings.knowledge == "flat":
         raise UserError(f"--knowledge flat wants no direction more than another, which no {settings.family} can bring")
     if (settings.worth is None) == (settings.knowledge == "bands"):
         raise UserError("--knowledge bands and --worth, one number a band, go together")
+
+
+def _default(key: str) -> Any:
+    return DesignConfig.model_fields[key].default
 
 
 def _known(settings: DesignConfig, data: ImageData, directions: Directions) -> Relevance:
@@ -151,7 +168,7 @@ def _diagonal(settings: DesignConfig, data: ImageData, directions: Directions, r
     noise = _spec(directions.spec, found.noise) if float(found.noise.max()) > 0 else None
     uneven = float(found.weights.max()) > float(found.weights.min())
     target = _spec(directions.spec, found.weights / found.weights.max()) if uneven else None
-    return Proposal(noise, target, directions, relevance, found.value, found.plain, found.power)
+    return Proposal(noise, target, directions, relevance, found.value, found.plain, found.power, found.limited)
 
 
 def _masked(settings: DesignConfig, data: ImageData, directions: Directions, relevance: Relevance) -> Proposal:
@@ -213,18 +230,23 @@ def _prediction(settings: DesignConfig, data: ImageData, noise: str | None, targ
         "gain_over_best_handmade": 100 * (mine["alignment"][at] / best["alignment"][at] - 1),
         "best_handmade": best["noise"] or best["target"],
         "held_out_gain": held_out_gain,
-        "helps": bool((noise or target) and gain > LEAST_GAIN and held_out_gain > 0),
+        "helps": bool((noise or target) and gain > LEAST_GAIN and held_out_gain > 0 and mine["held_out"][at] > 0),
     }
 
 
 def _verdict(found: Proposal, predicted: Mapping[str, Any]) -> str:
     """Whether it helps, in a sentence."""
+    if found.relevance.unknown:
+        return "nothing designed: this knowledge found no band that surely matters; give it more labels"
+    if found.limited:
+        return "nothing designed: what this knowledge values would take more noise than --power allows"
     if found.noise is None and found.target is None:
         return "nothing designed: what this knowledge values is in the largest variances, where it is learned anyway"
     if predicted["helps"]:
-        return "predicted to help a linear encoder"
+        less = predicted["gain_over_best_handmade"] < 0
+        return "predicted to help a linear encoder" + (f", but less than {predicted['best_handmade']}" if less else "")
     if predicted["gain_over_none"] > LEAST_GAIN:
-        return "does not help: the gain in sample is none on held-out images"
+        return "does not help: what is gained in sample is nothing on test images"
     return "does not help a linear encoder: by all labels the design is worth no more than no change"
 
 

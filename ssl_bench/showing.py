@@ -26,6 +26,7 @@ from ssl_bench.theory.alignment import subspace_distance
 # Below this d(K) the subspace is the same, but for rounding.
 UNTURNED = 1e-6
 EXAMPLES = 8
+LATENT = 64
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,8 @@ def portray(spec: str, settings: ShowConfig, data: ImageData) -> Portrait:
     spec = canonical(spec)
     noise = make_noise(spec).prepare(data)
     problem = make_problem(data)
-    count, rank = settings.latent_dim, problem.rank
+    rank = problem.rank
+    count = settings.latent_dim or min(LATENT, rank)
     if count > rank:
         raise UserError(f"latent_dim={count}: the images of {data.name!r} vary in {rank} dimensions")
     second = problem.train.second
@@ -171,7 +173,7 @@ def summary(portrait: Portrait) -> dict[str, Any]:
         "dimension": dimension,
         "latent_dim": portrait.latent_dim,
         "exact": portrait.exact,
-        "power": _number(portrait.powers.noise.sum() / dimension),
+        "power": _number(portrait.powers.noise.mean()),
         "pca": _pca_bands(portrait),
         "radial": _rings(portrait),
         "k": ladder,
@@ -235,9 +237,11 @@ def _rings(portrait: Portrait) -> list[dict[str, Any]]:
 
 
 def example_images(portrait: Portrait) -> tuple[Tensor, Tensor, Tensor]:
-    """Test images, noisy copies, and what the best linear encoder of K dimensions makes of these; floats in 0..1.
+    """Test images, noisy copies, and what a linear decoder makes of their K dimensions; floats in 0..1.
 
-    x_hat = m + C^T T (T^T M T)^-1 T^T (noisy - E[T] m), T the solution and m the mean image.
+    x_hat = m + C^T T (T^T M T)^-1 T^T (noisy - E[T] m), T the solution and m the mean image. Here M is of the noise as
+    a network meets it, on images that have a mean: what a mask does to m is noise too, which the closed forms of
+    alignment leave out (they mask the image about its mean, as arXiv 2402.11337 does).
 
     Shapes: ``(8, C, H, W)`` each.
     """
@@ -246,9 +250,11 @@ def example_images(portrait: Portrait) -> tuple[Tensor, Tensor, Tensor]:
     noisy = noise.sample(images, make_generator(0, "noise preview"))
     mean = data.standardised_mean.flatten()
     second, shape = problem.train.second, problem.shape
-    shown = noisy.flatten(1).double() - noise.mean_map(mean[:, None], shape)[:, 0]
+    left = noise.mean_map(mean[:, None], shape)[:, 0]
+    shown = noisy.flatten(1).double() - left
+    met = noise.second_map(second + torch.outer(mean, mean), shape) - torch.outer(left, left)
     encoder = portrait.solution
-    gram = encoder.T @ noise.second_map(second, shape) @ encoder
+    gram = encoder.T @ met @ encoder
     code = torch.linalg.solve(gram, (shown @ encoder).T)
     denoised = (noise.mean_map(second, shape).T @ encoder @ code).T + mean
     restore = data.statistics.restore

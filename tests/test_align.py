@@ -8,6 +8,7 @@ import torch
 
 from ssl_bench.aligning import align, make_problem, solve
 from ssl_bench.data.digits import Digits
+from ssl_bench.data.images import ImageData, Split
 from ssl_bench.data.moments import cache_folder
 from ssl_bench.data.spectral import Spectral
 from ssl_bench.errors import UserError
@@ -78,12 +79,11 @@ def test_few_k_report_what_all_k_do(data):
 
 
 def test_a_target_weights_the_loss(data):
-    """Slow: descent on the weighted loss of a linear autoencoder reaches what the closed form says."""
+    """The scores are the spectrum of the covariance of what is asked for, W^1/2 S W^1/2."""
     target = make_target("spectrum(gains=[0.05, 1, 2])").prepare(data)
     second = make_problem(data).train.second
     weight = target.weight_map((1, 12, 12))
     scores, _ = denoising(second, second, weight)
-    # Least loss: tr W S less the first K scores; W^1/2 S W^1/2 has the same spectrum.
     root = torch.linalg.cholesky(weight)
     expected = torch.linalg.eigvalsh(root.T @ second @ root).flip(0)
     assert torch.allclose(scores, expected, rtol=1e-6, atol=1e-9)
@@ -138,3 +138,13 @@ def test_bad_targets_and_dimensions(data):
         align(data, k=[0])
     with pytest.raises(UserError, match="did you mean 'band'"):
         align(data, target="bnd(low=0.2)")
+
+
+def test_one_class_and_equal_images_are_refused():
+    images = torch.randint(0, 256, (50, 1, 6, 6), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    one = Split(images, torch.zeros(50, dtype=torch.int64))
+    with pytest.raises(UserError, match="of one class"):
+        align(ImageData("one", one, one, 2), k=[3])
+    alike = Split(torch.full_like(images, 7), torch.arange(50) % 2)
+    with pytest.raises(UserError, match="all alike"):
+        align(ImageData("alike", alike, alike, 2), k=[3])

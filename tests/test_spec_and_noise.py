@@ -3,9 +3,10 @@ import math
 import pytest
 import torch
 
+from ssl_bench.data.frequency import radial_frequency
 from ssl_bench.errors import UserError
 from ssl_bench.noise import canonical, make_noise
-from ssl_bench.noise.stationary import radial_frequency, unit_gain
+from ssl_bench.noise.stationary import unit_gain
 from ssl_bench.spec import parse_spec
 
 SPECS = [
@@ -151,3 +152,13 @@ def test_mask_drops_whole_patches_at_its_ratio():
 def test_there_is_one_way_to_write_a_noise(text, expected):
     assert canonical(text) == expected
     assert canonical(expected) == expected
+
+
+def test_a_spectrum_from_a_file_is_recorded_as_its_gains(tmp_path):
+    file = tmp_path / "gains.json"
+    file.write_text("[1, 0.5]")
+    assert canonical(f"spectrum(file='{file}', sigma=2)") == "spectrum(gains=[1, 0.5], sigma=2)"
+    for text in ("[1, NaN]", "[-1]", "[]", "123", '{"4": 1}', "[true]"):
+        file.write_text(text)
+        with pytest.raises(UserError):
+            make_noise(f"spectrum(file='{file}')")

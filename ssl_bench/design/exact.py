@@ -35,9 +35,10 @@ LEAST_GAIN = 0.01
 class Gains:
     """A design: variances of the noise and weights of the target, one a band.
 
-    ``power`` of the noise a pixel; ``change``: the largest factor by which a score falls, as a logarithm.
-    ``value``: what the K kept directions are worth by the knowledge, as a share of the best K directions; ``plain``
-    is that of no noise. Both with the soft border of :mod:`ssl_bench.design.soft`.
+    ``power`` of the noise a pixel; ``change``: the largest factor by which a score falls, as a logarithm. ``value``:
+    what the K kept directions are worth by the knowledge, as a share of the best K directions, and ``plain`` that of no
+    change, both with the soft border of :mod:`ssl_bench.design.soft`. ``limited``: nothing is designed, but with more
+    power something would be.
     """
 
     noise: Tensor
@@ -46,6 +47,7 @@ class Gains:
     change: float
     value: float
     plain: float
+    limited: bool = False
 
 
 def design_gains(
@@ -70,12 +72,15 @@ def design_gains(
         _judged(directions, gains, worth, count, best) for gains in _candidates(directions, relevance, side, curve)
     ]
     plain = candidates[0].value
+    if relevance.unknown:
+        return replace(candidates[0], plain=plain)
     allowed = [found for found in candidates if found.power <= power] or candidates[:1]
     if relevance.level:
         return replace(max(allowed, key=lambda found: found.change), plain=plain)
     gain = max(found.value for found in allowed) - plain
     if gain < LEAST_GAIN * plain:
-        return replace(candidates[0], plain=plain)
+        limited = max(found.value for found in candidates) - plain >= LEAST_GAIN * plain
+        return replace(candidates[0], plain=plain, limited=limited)
     good = [found for found in allowed if found.value >= plain + GOOD_ENOUGH * gain]
     return replace(min(good, key=lambda found: found.change), plain=plain)
 
@@ -97,7 +102,7 @@ def _candidates(directions: Directions, relevance: Relevance, side: Side, curve:
 def _judged(directions: Directions, gains: tuple[Tensor, Tensor], worth: Tensor, count: int, best: float) -> Gains:
     noise, weights = gains
     reached = scores(directions, noise, weights)
-    power = float(noise @ directions.widths) / float(directions.widths.sum())
+    power = float(noise @ directions.widths) / directions.dimension
     before = directions.variances.clamp(min=1e-300)
     change = float((before / reached.clamp(min=1e-300)).log()[directions.variances > 0].max())
     return Gains(noise, weights, power, change, float(soft_top(reached, count) @ worth) / best, 0.0)

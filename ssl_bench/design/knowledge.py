@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from scipy.stats import chi2
 from torch import Generator, Tensor
 
 from ssl_bench.config import ViewsConfig
@@ -14,18 +15,22 @@ from ssl_bench.data.views import make_views, resolve_recipe
 from ssl_bench.design.directions import Directions
 from ssl_bench.design.smoothing import shrunk
 from ssl_bench.errors import UserError
+from ssl_bench.noise import make_noise
 from ssl_bench.spectrum.bases import band_sums
 
 # The worth of a band of which nothing is known to matter, relative to the best: every ranking must be positive.
 FLOOR = 1e-3
 AUGMENTED = 2000
+# Estimates that chance alone would scatter so far more often than this say nothing.
+SURE = 0.01
 
 
 @dataclass(frozen=True)
 class Relevance:
     """What a direction of each band is worth, relative to the best band's.
 
-    ``level``: all directions are wanted alike, so that no choice of K of them is the best. ``samples``: how many
+    ``level``: all directions are wanted alike, so that no choice of K of them is the best. ``unknown``: nothing
+    was found that is surely more than nothing, and nothing should be designed. ``samples``: how many
     labelled training images it took. ``estimates`` and ``errors``: as measured, before shrinking, where measured.
 
     Shapes: ``(bands,)`` float64, in ``FLOOR``..1.
@@ -33,6 +38,7 @@ class Relevance:
 
     worth: Tensor
     level: bool = False
+    unknown: bool = False
     samples: int = 0
     estimates: Tensor | None = None
     errors: Tensor | None = None
@@ -87,11 +93,12 @@ def from_invariance(data: ImageData, directions: Directions, views: ViewsConfig,
     Raises: UserError if the views are all alike.
     """
     recipe = resolve_recipe(views, "simclr", data.image_size)
+    noise = make_noise(views.noise).prepare(data) if views.noise else None
     order = torch.randperm(len(data.train), generator=generator)[:AUGMENTED]
     shared = power = torch.zeros_like(directions.variances)
     for index in torch.split(order, 500):
-        pair = make_views(data.train.images[index], 2, recipe, data.statistics, None, generator)
-        first, second = (directions.basis.coefficients(view).double() - directions.mean for view in pair)
+        pair = make_views(data.train.images[index], 2, recipe, data.statistics, noise, generator)
+        first, second = (directions.coordinates(view) for view in pair)
         shared = shared + (first * second).sum(0)
         power = power + (first.square() + second.square()).sum(0) / 2
     agreement = band_sums(shared, directions.basis) / band_sums(power, directions.basis)
@@ -110,13 +117,14 @@ def few_labels(split: Split, per_class: int, classes: int, generator: Generator)
 
 def estimated(estimates: Tensor, errors: Tensor, samples: int) -> Relevance:
     """Relevance from estimates a band with standard errors, shrunk towards a smooth curve. Shapes: ``(bands,)``."""
-    curve = _relative(shrunk(estimates, errors).clamp(min=0))
-    return Relevance(curve.worth, curve.level, samples, estimates, errors)
+    curve = shrunk(estimates, errors).clamp(min=0)
+    chance = float(chi2.sf(float((estimates / errors).square().sum()), len(estimates)))
+    if chance > SURE or float(curve.max()) <= 0:
+        return Relevance(torch.ones_like(curve), False, True, samples, estimates, errors)
+    return Relevance(_relative(curve).worth, False, False, samples, estimates, errors)
 
 
 def _relative(values: Tensor) -> Relevance:
-    """Relative to the best band, not below the floor; where nothing is above zero, all bands are alike."""
-    if float(values.max()) <= 0:
-        return Relevance(torch.ones_like(values), level=True)
+    """Relative to the best band, not below the floor."""
     worth = (values / values.max()).clamp(min=FLOOR)
     return Relevance(worth, level=bool((worth == worth[0]).all()))

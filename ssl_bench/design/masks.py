@@ -91,11 +91,11 @@ def value(problem: _Problem, added: Tensor) -> Tensor:
     inverse = torch.linalg.solve_triangular(factor, torch.diag(variances), upper=False)
     matrix = inverse @ inverse.T
     projector = soft_projector((matrix + matrix.T) / 2, problem.count)
-    # The kept directions in sample space: V = L^-T P, whitened by what it keeps of the data.
+    # What the kept directions V = L^-T P have of the data, whitened. The others get a block of their own, on the data's
+    # own scale: a noise that lowers all scores alike must not count.
     half = torch.linalg.solve_triangular(factor, torch.diag(variances.sqrt()), upper=False)
-    seen = projector @ half
-    gram = seen @ seen.T + torch.eye(len(seen), dtype=torch.float64) - projector
-    kept = (seen * torch.linalg.solve(gram, seen)).sum(0)
+    seen, others = projector @ half, half - projector @ half
+    kept = (seen * torch.linalg.solve(seen @ seen.T + others @ others.T, seen)).sum(0)
     total: Tensor = (problem.worth * kept).sum()
     return total
 

@@ -25,7 +25,8 @@ def from_nonlinear(data: ImageData, directions: Directions, per_class: int, gene
     """Accuracy above chance of a classifier on random convolutional features of one band, all others withheld.
 
     Ridge regression, cross-validated over the few labelled training images. The worth of a band is its accuracy above
-    chance, whatever its number of directions.
+    chance, and every direction in it counts as much: a wide band is not worth less a direction for being wide, as it is
+    to a linear readout.
 
     Raises: UserError if there are too few labels a class to cross-validate.
     """
@@ -50,8 +51,7 @@ def from_nonlinear(data: ImageData, directions: Directions, per_class: int, gene
 
 def band_passed(directions: Directions, images: Tensor, band: int) -> Tensor:
     """Images with all bands but one withheld, of unit variance. Shapes: ``(N, C, H, W)`` to the same."""
-    coefficients = directions.basis.coefficients(images) - directions.mean.float()
-    kept = directions.basis.images(coefficients * (directions.band_of == band), images.shape[1:])
+    kept = directions.only(images, band)
     return kept / kept.std().clamp(min=1e-12)
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# So few dimensions are marked one by one.
+FEW = 16
 STYLES = ("-", "--", ":", "-.")
 
 
@@ -24,7 +27,7 @@ def draw(result: dict[str, Any]) -> Figure:
             "color": COLOURS[number % len(COLOURS)],
             "linestyle": STYLES[number // len(COLOURS) % len(STYLES)],
             "linewidth": 2.2 if number == 0 else 1.3,
-            "marker": "o" if len(result["k"]) < 16 else None,
+            "marker": "o" if len(result["k"]) < FEW else None,
             "markersize": 3,
         }
         left.semilogx(result["k"], entry["alignment"], label=entry_name(entry), **style)
@@ -34,6 +37,9 @@ def draw(result: dict[str, Any]) -> Figure:
     right.set(xlabel="latent dimension K", ylabel="R² of the labels", title="on test images")
     for axes in (left, right):
         axes.grid(alpha=0.3)
+        if len(result["k"]) < FEW:
+            axes.set_xticks(result["k"], [str(k) for k in result["k"]])
+            axes.xaxis.set_minor_locator(NullLocator())
     figure.legend(loc="outside right upper", fontsize=7)
     return figure
 

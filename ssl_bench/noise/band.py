@@ -7,7 +7,8 @@ from typing import Self
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from ssl_bench.noise.stationary import Stationary, radial_frequency
+from ssl_bench.data.frequency import radial_frequency
+from ssl_bench.noise.stationary import Stationary
 
 
 class Band(Stationary):

@@ -9,9 +9,10 @@ from pydantic import Field
 from scipy.special import ndtri, owens_t
 from torch import Generator, Tensor
 
+from ssl_bench.data.frequency import radial_frequency
 from ssl_bench.noise.base import Shape
 from ssl_bench.noise.masking import Masking
-from ssl_bench.noise.stationary import circulant, radial_frequency, unit_gain
+from ssl_bench.noise.stationary import circulant, unit_gain
 
 # Pass bands in cycles per pixel, after ColorMAE (arXiv 2407.13036): red keeps the low, blue the high, green the middle
 # frequencies of the noise, purple all but the middle.

@@ -10,8 +10,9 @@ from pydantic import Field
 from torch import Generator, Tensor
 from torch.nn import functional
 
+from ssl_bench.data.frequency import radial_frequency
 from ssl_bench.noise.base import Noise, Shape
-from ssl_bench.noise.stationary import circulant, radial_frequency
+from ssl_bench.noise.stationary import circulant
 
 
 class Filter(Noise):

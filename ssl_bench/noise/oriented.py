@@ -8,7 +8,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ssl_bench.noise.stationary import Stationary, radial_frequency
+from ssl_bench.data.frequency import radial_frequency
+from ssl_bench.noise.stationary import Stationary
 
 
 class Oriented(Stationary):
@@ -20,7 +21,7 @@ class Oriented(Stationary):
 
     angle: float = Field(allow_inf_nan=False)
     width: float = Field(22.5, gt=0, le=90)
-    alpha: float = Field(0.0, allow_inf_nan=False)
+    alpha: float = Field(0.0, ge=-50, le=50)
 
     def power(self, height: int, width: int) -> Tensor:
         """See :meth:`Stationary.power`."""

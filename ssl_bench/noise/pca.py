@@ -14,11 +14,16 @@ from ssl_bench.errors import UserError
 from ssl_bench.noise.base import Noise, Shape
 from ssl_bench.noise.strength import Ratio, Strength, draw, kept, mean_square
 
+# Images whose patches components are fitted to.
+FITTED = 2000
+
 
 class Fitted(Noise):
     """A noise that speaks of a dataset's principal components, and so must be prepared with the dataset."""
 
     _axes: Tensor | None = PrivateAttr(default=None)
+    # The same in float32, on the device they were last used on.
+    _columns: Tensor = PrivateAttr(default_factory=lambda: torch.zeros(0))
 
     def axes(self) -> Tensor:
         """The components, as orthonormal columns; float64 on the CPU.
@@ -38,6 +43,7 @@ class Fitted(Noise):
         """A copy of this noise on the given components. Shapes: ``(D, R)``."""
         fitted = self.model_copy()
         fitted._axes = axes.double()
+        fitted._columns = axes.float().contiguous()
         return fitted
 
 
@@ -78,7 +84,8 @@ class PCANoise(Fitted):
         if self._factor.device != images.device:
             self._factor = self._factor.to(images.device)
         white = torch.randn((len(images), len(self._factor)), generator=generator, device=images.device)
-        noise = (white @ self._factor).view(images.shape)
+        with torch.autocast(images.device.type, enabled=False):
+            noise = (white @ self._factor).view(images.shape)
         return images + (draw(self.sigma, images, generator) * noise).to(images.dtype)
 
     def second_map(self, matrix: Tensor, shape: Shape) -> Tensor:
@@ -109,11 +116,15 @@ class PCAMask(Fitted):
 
     def sample(self, images: Tensor, generator: Generator) -> Tensor:
         """See :meth:`Noise.sample`."""
-        axes = self.axes().to(images.device, torch.float32)
+        self.axes()
+        if self._columns.device != images.device:
+            self._columns = self._columns.to(images.device)
+        axes = self._columns
         chance = torch.rand((len(images), axes.shape[1]), generator=generator, device=images.device)
         dropped = chance < draw(self.ratio, images, generator).view(-1, 1)
         flat = images.flatten(1).float()
-        removed = ((flat @ axes) * dropped) @ axes.T
+        with torch.autocast(images.device.type, enabled=False):
+            removed = ((flat @ axes) * dropped) @ axes.T
         return (flat - removed).view(images.shape).to(images.dtype)
 
     def mean_map(self, matrix: Tensor, shape: Shape) -> Tensor:
@@ -141,7 +152,7 @@ class PatchPCA(Fitted):
     """``patch_pca(patch, components, sigma)``: noise in the top components of each ``patch`` x ``patch`` patch.
 
     Independent in each patch and component, standard deviation ``sigma`` a component (l-DAE, arXiv 2401.14404). The
-    patches tile the image; the components are those of all patches of the training images.
+    patches tile the image; the components are those of the patches of 2,000 training images.
     """
 
     patch: int = Field(ge=1)
@@ -158,7 +169,8 @@ class PatchPCA(Fitted):
         dimension = data.channels * self.patch**2
         if self.components > dimension:
             raise UserError(f"patch_pca: components={self.components}, but a patch has only {dimension} pixels")
-        images = data.standardised(data.train.images[:2000])
+        order = torch.randperm(len(data.train), generator=Generator().manual_seed(0))
+        images = data.standardised(data.train.images[order[:FITTED]])
         patches = images.unfold(2, self.patch, self.patch).unfold(3, self.patch, self.patch)
         flat = patches.permute(0, 2, 3, 1, 4, 5).reshape(-1, dimension).double()
         _, vectors = torch.linalg.eigh(torch.cov(flat.T, correction=0).reshape(dimension, dimension))
@@ -170,9 +182,12 @@ class PatchPCA(Fitted):
         rows, columns = height // self.patch, width // self.patch
         shape = (batch, rows, columns, self.components)
         white = torch.randn(shape, generator=generator, device=images.device)
-        pixels = (white @ self.axes().T.to(images.device, torch.float32)).view(
-            batch, rows, columns, channels, self.patch, self.patch
-        )
+        self.axes()
+        if self._columns.device != images.device:
+            self._columns = self._columns.to(images.device)
+        with torch.autocast(images.device.type, enabled=False):
+            flat = white @ self._columns.T
+        pixels = flat.view(batch, rows, columns, channels, self.patch, self.patch)
         noise = pixels.permute(0, 3, 1, 4, 2, 5).reshape(images.shape)
         return images + (draw(self.sigma, images, generator) * noise).to(images.dtype)
 

@@ -6,7 +6,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ssl_bench.noise.stationary import Stationary, radial_frequency
+from ssl_bench.data.frequency import radial_frequency
+from ssl_bench.noise.stationary import Stationary
 
 
 class PowerLaw(Stationary):
@@ -16,7 +17,7 @@ class PowerLaw(Stationary):
     pink, 2 brown, -1 blue, -2 violet; a large alpha leaves only the lowest frequencies.
     """
 
-    alpha: float = Field(allow_inf_nan=False)
+    alpha: float = Field(ge=-50, le=50)
 
     def power(self, height: int, width: int) -> Tensor:
         """See :meth:`Stationary.power`."""

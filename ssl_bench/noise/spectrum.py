@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field, model_validator
@@ -20,32 +21,34 @@ class Spectrum(Stationary):
     """``spectrum(gains=[...])``: the noise's variance a Fourier coefficient, in rings of equal width up to 0.5.
 
     In units of the standardised image, whose coefficients have mean power 1 with an orthonormal transform; the last
-    ring holds the corners of the plane. ``sigma`` (default 1) scales the noise. ``file`` names a JSON list instead.
+    ring holds the corners of the plane. ``sigma`` (default 1) scales the noise. ``file`` names a JSON list instead,
+    which is read at once: what is recorded of a run is the gains.
     """
 
     sigma: Strength = 1.0
-    gains: tuple[Power, ...] | None = Field(None, min_length=1)
-    file: str | None = None
+    gains: tuple[Power, ...] = Field(min_length=1)
 
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        if (self.gains is None) == (self.file is None):
+    @model_validator(mode="before")
+    @classmethod
+    def _from_file(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping) or "file" not in given:
+            if isinstance(given, Mapping) and "gains" not in given:
+                raise ValueError("give either gains=[...] or file=...")
+            return given
+        if "gains" in given:
             raise ValueError("give either gains=[...] or file=...")
-        if self.file is not None:
-            self._read()
-        return self
-
-    def _read(self) -> list[float]:
+        file = given["file"]
         try:
-            values = json.loads(Path(str(self.file)).read_text(encoding="utf-8"))
-            return [float(value) for value in values]
-        except (OSError, ValueError, TypeError) as error:
-            raise ValueError(f"{self.file} is no JSON list of numbers: {error}") from error
+            values = json.loads(Path(str(file)).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{file} is no JSON list of numbers: {error}") from error
+        if not isinstance(values, list):
+            raise ValueError(f"{file} is no JSON list of numbers")
+        return {**{key: value for key, value in given.items() if key != "file"}, "gains": values}
 
     def power(self, height: int, width: int) -> Tensor:
         """See :meth:`Stationary.power`; here it is absolute."""
-        gains = torch.tensor(self.gains if self.gains is not None else self._read(), dtype=torch.float64)
-        return gains[ring_index(height, width, len(gains))]
+        return torch.tensor(self.gains, dtype=torch.float64)[ring_index(height, width, len(self.gains))]
 
     def gain(self, height: int, width: int) -> Tensor:
         """See :meth:`Stationary.gain`: not rescaled, as the gains say how strong the noise is."""

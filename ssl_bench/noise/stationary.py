@@ -7,6 +7,8 @@ from abc import abstractmethod
 import torch
 from torch import Generator, Tensor
 
+from ssl_bench.data.frequency import ring_of
+from ssl_bench.errors import UserError
 from ssl_bench.noise.base import Noise, Shape
 from ssl_bench.noise.strength import Strength, draw, mean_square
 
@@ -40,19 +42,18 @@ class Stationary(Noise):
         return matrix + torch.kron(torch.eye(channels, dtype=torch.float64), plane)
 
 
-def radial_frequency(height: int, width: int) -> Tensor:
-    """|f| in cycles per pixel on the half plane of ``rfft2``. Shapes: ``(H, W // 2 + 1)``, float64."""
-    rows = torch.fft.fftfreq(height, dtype=torch.float64)[:, None]
-    columns = torch.fft.rfftfreq(width, dtype=torch.float64)[None, :]
-    return torch.hypot(rows, columns)
-
-
 def ring_index(height: int, width: int, rings: int) -> Tensor:
     """The ring of each frequency of ``rfft2``: equal widths up to 0.5, the last with the corners of the plane.
 
     Shapes: ``(H, W // 2 + 1)``, int64.
+
+    Raises: UserError if some ring holds no frequency of this size.
     """
-    return (radial_frequency(height, width) / 0.5 * rings + 1e-9).floor().long().clamp(max=rings - 1)
+    index = ring_of(height, width, rings)
+    held = int((torch.bincount(index.flatten(), minlength=rings) > 0).sum())
+    if held < rings:
+        raise UserError(f"spectrum: {rings} gains, but at {height} pixels only {held} such rings hold a frequency")
+    return index
 
 
 def unit_gain(power: Tensor, width: int) -> Tensor:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ssl_bench.data.frequency import ring_of
 from ssl_bench.data.moments import Eigenbasis, pca_edges
 
 
@@ -93,7 +94,7 @@ class RadialBasis:
         )
         rows = torch.fft.fftfreq(image_size, dtype=torch.float64)[:, None]
         columns = torch.fft.rfftfreq(image_size, dtype=torch.float64)[None, :]
-        ring = torch.bucketize(torch.hypot(rows, columns), torch.tensor(edges[1:-1]), right=True)
+        ring = ring_of(image_size, image_size, bands)
         self.band_of = ring.flatten().repeat(2 * channels)
         # A real image's other half plane mirrors this one; the columns at 0 and Nyquist are their own mirror.
         own_mirror = (columns == 0) | (columns == 0.5)

@@ -38,7 +38,7 @@ class Components(Target):
         weights = self.weights(basis.variances)
         asked = (weights * basis.variances).sum()
         if asked <= 0:
-            raise UserError(f"target '{type(self).__name__.lower()}' asks for nothing: every weight is zero")
+            raise UserError("the target asks for nothing: every weight is zero")
         fitted = self.model_copy()
         fitted._axes, fitted._mean = basis.components, basis.mean
         fitted._weights = weights * basis.variances.sum() / asked
@@ -79,8 +79,9 @@ class Components(Target):
         if key not in self._maps:
             self._maps[key] = tuple(factor.to(images.device, torch.float32) for factor in self._factors(inverse))
         flat = images.flatten(1).float()
-        for factor in self._maps[key]:
-            flat = flat @ factor
+        with torch.autocast(images.device.type, enabled=False):
+            for factor in self._maps[key]:
+                flat = flat @ factor
         return flat.view(images.shape).to(images.dtype)
 
     def _factors(self, inverse: bool) -> tuple[Tensor, ...]:

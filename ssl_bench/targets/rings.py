@@ -9,9 +9,10 @@ import torch
 from pydantic import Field, PrivateAttr, model_validator
 from torch import Tensor
 
+from ssl_bench.data.frequency import radial_frequency
 from ssl_bench.data.images import ImageData
 from ssl_bench.errors import UserError
-from ssl_bench.noise.stationary import circulant, radial_frequency, ring_index
+from ssl_bench.noise.stationary import circulant, ring_index
 from ssl_bench.targets.base import Target
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -41,7 +42,7 @@ class Rings(Target):
             whole += float(centred.double().square().sum())
             asked += float(_filtered(centred, root).double().square().sum())
         if asked <= 1e-12 * whole:
-            raise UserError(f"target '{type(self).__name__.lower()}' asks for nothing that the images have")
+            raise UserError("the target asks for nothing that the images have")
         fitted._scale = (whole / asked) ** 0.5
         return fitted
 
