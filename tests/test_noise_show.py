@@ -173,7 +173,7 @@ def test_noises_on_the_command_line(tmp_path):
         (["design", "dataset=digits", "--labels", "1"], "labels"),
         (["design", "dataset=digits", "--worth", "1,2"], "--worth"),
         (["show", "mask(ratio=1, patch=2)", "dataset=digits"], "leaves nothing of the images"),
-        (["show", "spectrum(file=none.json)", "dataset=digits"], "no JSON list"),
+        (["show", "spectrum(file='none.json')", "dataset=digits"], "no JSON list"),
         (["show", f"spectrum(gains={[1] * 34})", "dataset=digits"], "34 gains, but at 8 pixels"),
     ],
 )

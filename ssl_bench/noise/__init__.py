@@ -74,7 +74,9 @@ def canonical(text: str) -> str:
 def _canonical(spec: Spec) -> Spec:
     validated = from_spec(spec).model_dump(exclude_unset=True, by_alias=True)
     order = sorted(validated, key=lambda key: key == "sigma")
-    return Spec(spec.name, {key: _value(spec.arguments.get(key, validated[key]), validated[key]) for key in order})
+    # An argument that was not given came from a file: a list of numbers.
+    given = {key: spec.arguments.get(key, []) for key in order}
+    return Spec(spec.name, {key: _value(given[key], validated[key]) for key in order})
 
 
 def _value(given: Any, validated: Any) -> Any:
