@@ -41,10 +41,7 @@ DESIGNS: tuple[Design, ...] = (
     ("flat", "target", "pca"),
 )
 # Added after the first results on spectral, which suggested that a network learns by frequency, not by variance.
-BY_FREQUENCY: tuple[Design, ...] = (
-    *(("labels", side, "spectrum") for side in ("input", "target", "both")),
-    ("nonlinear", "target", "spectrum"),
-)
+BY_FREQUENCY: tuple[Design, ...] = (("labels", "target", "spectrum"),)
 # The designed noises that SimCLR gets in its views too.
 IN_VIEWS = ("labels", "nonlinear")
 
