@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from safetensors.torch import load_file
 from scipy.stats import spearmanr
 
 from ssl_bench.aligning import Problem, make_problem, solve
@@ -167,6 +168,8 @@ def collect(out: Path) -> list[dict[str, Any]]:
                 "curves": {},
             },
         )
+        run = RunDirectory(file.parent)
+        row.setdefault("moved", {})[config.seed] = moved(list(run.snapshots().values()))
         probes = read_json(file)["snapshots"]
         row["curves"][config.seed] = [
             [
@@ -182,6 +185,24 @@ def collect(out: Path) -> list[dict[str, Any]]:
         times = [found for curve in row["curves"].values() if (found := reach(curve)) is not None]
         row["speed"], row["rose"] = (mean(times) if times else None), len(times)
     return sorted(rows.values(), key=lambda row: -row["probe"])
+
+
+def moved(snapshots: list[Path]) -> dict[str, float] | None:
+    """How far the backbone's weights are from their start at the second and the last snapshot, relative to its norm.
+
+    ``spread``: the mean running variance of the first batch norm at the second snapshot. ``None`` for an untrained one.
+    """
+    if len(snapshots) < 2:
+        return None
+    start, early, late = (load_file(snapshots[at]) for at in (0, 1, -1))
+    weights = [key for key in start if key.startswith("backbone.") and start[key].dim() > 1]
+
+    def distance(other: dict[str, Any]) -> float:
+        squares = sum(float((other[key] - start[key]).square().sum()) for key in weights)
+        return float((squares / sum(float(start[key].square().sum()) for key in weights)) ** 0.5)
+
+    spread = next(float(early[key].mean()) for key in start if key.endswith("running_var"))
+    return {"early": distance(early), "late": distance(late), "spread": spread}
 
 
 def half_width(interval: list[float]) -> float:
@@ -266,6 +287,20 @@ def page(name: str, rows: list[dict[str, Any]], designs: list[dict[str, Any]]) -
         means = [mean(curve[at][1] for curve in curves) if len(curves[0]) > at else None for at in range(len(samples))]
         cells = " | ".join("" if value is None else f"{100 * value:.1f}" for value in means)
         lines.append(f"| {row['objective']} | {describe(row, designs)} | {cells} |")
+    lines += ["", "## How far the weights moved", ""]
+    lines += [
+        f"Distance of the backbone's weights from their start, relative to their norm, after {samples[1]:,} images and "
+        "at the end, and the mean running variance of the first batch norm at the former (mean over seeds).",
+        "",
+        f"| | | after {samples[1]:,} | at the end | variance |",
+        "|---|---|---:|---:|---:|",
+    ]
+    for row in rows:
+        known = [found for found in row["moved"].values() if found is not None]
+        if known:
+            cells = (mean(found[key] for found in known) for key in ("early", "late", "spread"))
+            early, late, spread = cells
+            lines.append(f"| {row['objective']} | {describe(row, designs)} | {early:.2%} | {late:.1%} | {spread:.3f} |")
     lines += ["", "## The designs", ""]
     for design in designs:
         found = " ".join(filter(None, [design["noise"], design["target"] and f"target {design['target']}"]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import yaml
 from torch import Tensor
@@ -16,7 +16,7 @@ from ssl_bench.data.load import load_dataset
 from ssl_bench.design.directions import Directions, make_directions, most_directions
 from ssl_bench.design.exact import design_gains
 from ssl_bench.design.knowledge import Relevance, from_bands, from_flat, from_invariance, from_labels
-from ssl_bench.design.masks import MaskFamily, design_mask
+from ssl_bench.design.masks import MASKS, MaskFamily, design_mask
 from ssl_bench.design.nonlinear import from_nonlinear
 from ssl_bench.errors import UserError
 from ssl_bench.seeds import make_generator
@@ -126,14 +126,14 @@ def propose(settings: DesignConfig, data: ImageData) -> Proposal:
     if settings.latent_dim >= dimension:
         raise UserError(f"--latent-dim {settings.latent_dim}: the images of {data.name!r} have only {dimension}")
     relevance = _known(settings, data, directions)
-    masks = settings.family in ("mask", "mixture", "color_mask")
+    masks = settings.family in MASKS
     if masks and relevance.unknown:
         return Proposal(None, None, directions, relevance, 0.0, 0.0, None)
     return (_masked if masks else _diagonal)(settings, data, directions, relevance)
 
 
 def _check(settings: DesignConfig) -> None:
-    masks = settings.family in ("mask", "mixture", "color_mask")
+    masks = settings.family in MASKS
     if masks and settings.side != "input":
         raise UserError(f"--family {settings.family} is a noise at the input: use --side input, or --family pca")
     given = {"power", "curve"} & {key for key in ("power", "curve") if getattr(settings, key) != _default(key)}
@@ -173,7 +173,7 @@ def _diagonal(settings: DesignConfig, data: ImageData, directions: Directions, r
 
 def _masked(settings: DesignConfig, data: ImageData, directions: Directions, relevance: Relevance) -> Proposal:
     """The mask that keeps most of what the knowledge values."""
-    family: MaskFamily = settings.family  # type: ignore[assignment]
+    family = cast(MaskFamily, settings.family)
     found = design_mask(data, relevance.worth[directions.band_of], settings.latent_dim, family)
     return Proposal(found.noise, None, directions, relevance, found.value, found.plain, None)
 

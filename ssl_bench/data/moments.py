@@ -73,6 +73,11 @@ def pca_edges(variances: np.ndarray[Any, np.dtype[np.float64]], bands: int) -> l
     return [0, count]
 
 
+def same_components(first: Tensor, second: Tensor) -> bool:
+    """Whether two sets of components are one and the same, and not only span the same. Shapes: ``(D, R)`` both."""
+    return first is second or (first.shape == second.shape and torch.equal(first, second))
+
+
 def band_widths(variances: Tensor, bands: int, whose: str) -> Tensor:
     """How many components each of ``bands`` bands has (:func:`pca_edges`). Shapes: variances ``(R,)`` -> ``(bands,)``.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ from ssl_bench.noise.base import Noise
 
 Floats = npt.NDArray[np.float64]
 MaskFamily = Literal["mask", "mixture", "color_mask"]
+MASKS: tuple[str, ...] = get_args(MaskFamily)
 COLORS = ("red", "green", "blue", "purple")
 RATIOS = (0.25, 0.5, 0.75, 0.9)
 LOW_RATIO, HIGH_RATIO = 0.1, 0.95

@@ -9,7 +9,7 @@ from pydantic import Field, PrivateAttr
 from torch import Generator, Tensor
 
 from ssl_bench.data.images import ImageData
-from ssl_bench.data.moments import band_widths, eigenbasis
+from ssl_bench.data.moments import band_widths, eigenbasis, same_components
 from ssl_bench.errors import UserError
 from ssl_bench.noise.base import Noise, Shape
 from ssl_bench.noise.strength import Ratio, Strength, draw, kept, mean_square
@@ -34,10 +34,12 @@ class Fitted(Noise):
             raise UserError(f"{type(self).__name__} speaks of a dataset's components: prepare it with a dataset first")
         return self._axes
 
-    def speaks_of(self, components: Tensor) -> bool:
-        """Whether its axes are these components."""
-        axes = self.axes()
-        return axes is components or (axes.shape == components.shape and torch.equal(axes, components))
+    def columns(self, device: torch.device) -> Tensor:
+        """The components in float32 on a device; brought there once."""
+        self.axes()
+        if self._columns.device != device:
+            self._columns = self._columns.to(device)
+        return self._columns
 
     def with_axes(self, axes: Tensor) -> Self:
         """A copy of this noise on the given components. Shapes: ``(D, R)``."""
@@ -96,7 +98,7 @@ class PCANoise(Fitted):
 
     def diagonal(self, variances: Tensor, components: Tensor) -> tuple[Tensor, Tensor] | None:
         """See :meth:`Noise.diagonal`."""
-        if not self.speaks_of(components):
+        if not same_components(self.axes(), components):
             return None
         assert self._variances is not None
         return torch.ones_like(variances), variances + mean_square(self.sigma) * self._variances
@@ -116,10 +118,7 @@ class PCAMask(Fitted):
 
     def sample(self, images: Tensor, generator: Generator) -> Tensor:
         """See :meth:`Noise.sample`."""
-        self.axes()
-        if self._columns.device != images.device:
-            self._columns = self._columns.to(images.device)
-        axes = self._columns
+        axes = self.columns(images.device)
         chance = torch.rand((len(images), axes.shape[1]), generator=generator, device=images.device)
         dropped = chance < draw(self.ratio, images, generator).view(-1, 1)
         flat = images.flatten(1).float()
@@ -145,7 +144,7 @@ class PCAMask(Fitted):
     def diagonal(self, variances: Tensor, components: Tensor) -> tuple[Tensor, Tensor] | None:
         """See :meth:`Noise.diagonal`."""
         one, _ = kept(self.ratio)
-        return (torch.full_like(variances, one), one * variances) if self.speaks_of(components) else None
+        return (torch.full_like(variances, one), one * variances) if same_components(self.axes(), components) else None
 
 
 class PatchPCA(Fitted):
@@ -182,11 +181,8 @@ class PatchPCA(Fitted):
         rows, columns = height // self.patch, width // self.patch
         shape = (batch, rows, columns, self.components)
         white = torch.randn(shape, generator=generator, device=images.device)
-        self.axes()
-        if self._columns.device != images.device:
-            self._columns = self._columns.to(images.device)
         with torch.autocast(images.device.type, enabled=False):
-            flat = white @ self._columns.T
+            flat = white @ self.columns(images.device).T
         pixels = flat.view(batch, rows, columns, channels, self.patch, self.patch)
         noise = pixels.permute(0, 3, 1, 4, 2, 5).reshape(images.shape)
         return images + (draw(self.sigma, images, generator) * noise).to(images.dtype)

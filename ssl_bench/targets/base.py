@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Self
+from typing import Annotated, Self
 
+from pydantic import Field
 from torch import Tensor
 
 from ssl_bench.config import Options
 from ssl_bench.data.images import ImageData
+
+# How much an error in a band costs, relative to other bands.
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Target(Options):

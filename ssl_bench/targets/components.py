@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Annotated, Self
+from typing import Self
 
 import torch
 from pydantic import Field, PrivateAttr
 from torch import Tensor
 
 from ssl_bench.data.images import ImageData
-from ssl_bench.data.moments import band_widths, eigenbasis
+from ssl_bench.data.moments import band_widths, eigenbasis, same_components
 from ssl_bench.errors import UserError
-from ssl_bench.targets.base import Target
-
-Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+from ssl_bench.targets.base import Target, Weight
 
 
 class Components(Target):
@@ -60,9 +58,7 @@ class Components(Target):
 
     def diagonal(self, variances: Tensor, components: Tensor) -> Tensor | None:
         """See :meth:`Target.diagonal`."""
-        axes = self._fitted()
-        same = axes is components or (axes.shape == components.shape and torch.equal(axes, components))
-        return self._weights if same else None
+        return self._weights if same_components(self._fitted(), components) else None
 
     def _fitted(self) -> Tensor:
         if self._axes is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Annotated, Self
+from typing import Self
 
 import torch
 from pydantic import Field, PrivateAttr, model_validator
@@ -13,9 +13,7 @@ from ssl_bench.data.frequency import radial_frequency
 from ssl_bench.data.images import ImageData
 from ssl_bench.errors import UserError
 from ssl_bench.noise.stationary import circulant, ring_index
-from ssl_bench.targets.base import Target
-
-Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+from ssl_bench.targets.base import Target, Weight
 
 
 class Rings(Target):
