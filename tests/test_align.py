@@ -148,3 +148,21 @@ def test_one_class_and_equal_images_are_refused():
     alike = Split(torch.full_like(images, 7), torch.arange(50) % 2)
     with pytest.raises(UserError, match="all alike"):
         align(ImageData("alike", alike, alike, 2), k=[3])
+
+
+def test_fewer_images_than_dimensions():
+    """Slow: from the N x N side, by the singular vectors of the images themselves; noise that changes nothing beside."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (50, 1, 12, 12), dtype=torch.uint8, generator=generator)
+    labels = torch.arange(50) % 3
+    split = Split(images, labels)
+    result = align(ImageData("few", split, split, 3), noise=["gaussian(sigma=1)", "mask(ratio=0.5, patch=2)"])
+    flat = images.flatten(1).double()
+    left = torch.linalg.svd(flat - flat.mean(0), full_matrices=False).U[:, :49]
+    onehot = torch.nn.functional.one_hot(labels, 3).double()
+    energy = ((left.T @ (onehot - onehot.mean(0))).square() * onehot.mean(0)).sum(1)
+    expected = 100 * (energy.cumsum(0) / energy.sum()).sqrt()
+    assert result["alignment"][:49] == pytest.approx(expected.tolist(), rel=1e-6)
+    assert result["noises"][0]["alignment"][:49] == pytest.approx(expected.tolist(), rel=1e-6)
+    assert result["noises"][1]["alignment"][143] == pytest.approx(100)
+    assert result["chance"][48] == pytest.approx(100)
