@@ -2,8 +2,8 @@
 
     .venv/bin/python scripts/theory_tables.py cifar10 --out reports/theory
 
-writes cifar10.json, cifar10.md and cifar10.png. About three minutes for CIFAR-10 on two cores; SSL_BENCH_DATA says where
-the images are.
+writes cifar10.json, cifar10.md and cifar10.png. About three minutes for CIFAR-10 on two cores; SSL_BENCH_DATA says
+where the images are.
 """
 
 from __future__ import annotations

@@ -151,7 +151,7 @@ def test_one_class_and_equal_images_are_refused():
 
 
 def test_fewer_images_than_dimensions():
-    """Slow: from the N x N side, by the singular vectors of the images themselves; noise that changes nothing beside."""
+    """Slow: from the N x N side, by the singular vectors of the images; beside it noise that changes nothing."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (50, 1, 12, 12), dtype=torch.uint8, generator=generator)
     labels = torch.arange(50) % 3
