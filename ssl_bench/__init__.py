@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ssl_bench.across_runs import band_order
     from ssl_bench.aligning import align
     from ssl_bench.comparison import compare
     from ssl_bench.config import Config
@@ -19,12 +20,24 @@ if TYPE_CHECKING:
     from ssl_bench.reporting import report
     from ssl_bench.training.pretraining import pretrain
 
-__all__ = ["Config", "UserError", "align", "analyze", "compare", "evaluate", "load_config", "pretrain", "report"]
+__all__ = [
+    "Config",
+    "UserError",
+    "align",
+    "analyze",
+    "band_order",
+    "compare",
+    "evaluate",
+    "load_config",
+    "pretrain",
+    "report",
+]
 
 _HOMES = {
     "Config": "ssl_bench.config",
     "UserError": "ssl_bench.errors",
     "align": "ssl_bench.aligning",
+    "band_order": "ssl_bench.across_runs",
     "analyze": "ssl_bench.measuring",
     "compare": "ssl_bench.comparison",
     "evaluate": "ssl_bench.measuring",

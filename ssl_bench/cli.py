@@ -10,11 +10,11 @@ from typing import Annotated, Any
 import typer
 
 from ssl_bench.cli_common import AsJson, Overrides, Settings, list_names, load_settings, show
+from ssl_bench.cli_measure import analysis_lines, evaluation_lines, measured_target
 from ssl_bench.cli_noise import noise_app
 from ssl_bench.config import AlignConfig, Config, validate
 from ssl_bench.errors import UserError
 from ssl_bench.files import replace_file
-from ssl_bench.overrides import load_config
 
 # What typer makes of Ctrl-C.
 INTERRUPTED = 130
@@ -28,6 +28,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(noise_app, name="noise")
+
+Target = Annotated[str, typer.Argument(help="A run directory, or timm:NAME, torchvision:NAME, MODULE:CALLABLE.")]
 
 # Width of names in tables of alignment.
 NAME = 28
@@ -71,25 +73,31 @@ def pretrain(
 
 
 @app.command()
-def evaluate(
-    target: Annotated[str, typer.Argument(help="A run directory.")], settings: Overrides = None, as_json: AsJson = False
-) -> None:
-    """Linear probe and k-NN on frozen features of clean images. Overrides: snapshot=last|all|STEP, knn_k=20, ..."""
+def evaluate(target: Target, settings: Overrides = None, as_json: AsJson = False) -> None:
+    """Probe frozen features of clean images: linear, k-NN and, with probes=[...], more.
+
+    Settings: snapshot=last|all|STEP, probes=[ridge,...], feature_point=embedding|mean|cls, layer=6, knn_k=20, ... For
+    an encoder from elsewhere also dataset=NAME, weights=FILE, image_size=N.
+    """
+    asked = measured_target(target, "evaluation", settings)
     from ssl_bench.measuring import evaluate as run
 
-    result = run(target, _section(target, "evaluation", settings))
-    show(result, as_json, lambda: _evaluation_lines(result))
+    result = run(target, asked.section, encoder=asked.encoder, dataset=asked.dataset)
+    show(result, as_json, lambda: evaluation_lines(result))
 
 
 @app.command()
-def analyze(
-    target: Annotated[str, typer.Argument(help="A run directory.")], settings: Overrides = None, as_json: AsJson = False
-) -> None:
-    """Which bands a run holds, and when it learned them. Overrides: snapshot=last|all|STEP, bands=8, ..."""
+def analyze(target: Target, settings: Overrides = None, as_json: AsJson = False) -> None:
+    """Which bands an encoder holds and, over a run's snapshots, when it learned them.
+
+    Settings: snapshot=last|all|STEP, bands=8, ... For an encoder from elsewhere also dataset=NAME, weights=FILE,
+    image_size=N.
+    """
+    asked = measured_target(target, "analysis", settings)
     from ssl_bench.measuring import analyze as run
 
-    result = run(target, _section(target, "analysis", settings))
-    show(result, as_json, lambda: _analysis_lines(result))
+    result = run(target, asked.section, encoder=asked.encoder, dataset=asked.dataset)
+    show(result, as_json, lambda: analysis_lines(result))
 
 
 @app.command()
@@ -170,15 +178,6 @@ def _source(settings: list[str] | None) -> str:
     return settings[0] if settings and "=" not in settings[0] else "settings"
 
 
-def _section(target: str, section: str, overrides: list[str] | None) -> Any:
-    """A run's own evaluation or analysis settings with overrides; ``KEY`` and ``SECTION.KEY`` mean the same."""
-    from ssl_bench.runs.directory import RunDirectory
-
-    current = getattr(RunDirectory(Path(target)).config(), section)
-    given = load_config(None, [word.removeprefix(f"{section}.") for word in overrides or []])
-    return validate(type(current), {**current.model_dump(mode="json"), "snapshot": "last", **given}, section)
-
-
 def _comparison_lines(summary: dict[str, Any], out: Path) -> list[str]:
     lines = [f"{'linear':>7} {'k-NN':>7}  run   (chance {summary['chance']:.3f})"]
     for row in summary["runs"] + summary["baselines"]:
@@ -191,16 +190,6 @@ def _comparison_lines(summary: dict[str, Any], out: Path) -> list[str]:
         lines.append(f"{numbers}  {' '.join(word for word in words if word)}")
     lines += [f"skipped: {cell['objective']} on {cell['backbone']}: {cell['reason']}" for cell in summary["skipped"]]
     return [*lines, f"summary: {out / 'summary.json'}", f"report: {out / 'report.html'}"]
-
-
-def _evaluation_lines(result: dict[str, Any]) -> list[str]:
-    low, high = result["linear_interval"]
-    where = f"{result['test_samples']:,} test images of {result['dataset']}; step {result['step']}"
-    return [
-        f"linear probe ({result['protocol']}): {result['linear_top1']:.4f}  [{low:.4f}, {high:.4f}]",
-        f"k-NN ({result['knn_protocol']}): {result['knn_top1']:.4f}",
-        f"chance: {result['chance']:.4f}; {where}",
-    ]
 
 
 def _alignment_lines(result: dict[str, Any]) -> list[str]:
@@ -222,17 +211,3 @@ def _alignment_lines(result: dict[str, Any]) -> list[str]:
 
 def _numbers(name: str, values: list[float], shown: list[int], digits: int) -> str:
     return " ".join([f"{name:>{NAME}}", *(f"{values[index]:7.{digits}f}" for index in shown)])
-
-
-def _analysis_lines(result: dict[str, Any]) -> list[str]:
-    lines = []
-    for basis in ("pca", "radial"):
-        lines.append(f"{basis:>6}  {'variance':>8} {'error':>7} {'half-time':>10} {'decoded':>8} {'half-time':>10}")
-        for band in result[basis]:
-            where = f"{band['low']:g}-{band['high']:g}" if basis == "pca" else f"{band['low']:.2f}-{band['high']:.2f}"
-            cells = [band["relative_error"], band["half_time"], band["decodability"], band["decodability_half_time"]]
-            error, half, decoded, decoded_half = (("-" if cell is None else f"{cell:.3g}") for cell in cells)
-            lines.append(
-                f"{where:>9} {band['variance_fraction']:7.4f} {error:>7} {half:>10} {decoded:>8} {decoded_half:>10}"
-            )
-    return lines

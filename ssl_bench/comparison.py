@@ -9,18 +9,20 @@ from typing import Any
 
 from rich.console import Console
 
+from ssl_bench.across_runs import label_free, order_of_runs
 from ssl_bench.config import Config, Options, flatten, identity, validate
 from ssl_bench.data.images import ImageData
 from ssl_bench.data.load import load_dataset
 from ssl_bench.errors import UserError
+from ssl_bench.evaluation.evaluator import asked_probes, evaluation_question
 from ssl_bench.files import write_json
 from ssl_bench.matrix import BASELINES, axes, baseline_cells, cells, dataset_key, resolve_cells
-from ssl_bench.measuring import analysis_question, analyze, evaluate, evaluation_question, is_measured
+from ssl_bench.measuring import analysis_question, analyze, evaluate, is_measured
 from ssl_bench.objectives import OBJECTIVES
 from ssl_bench.overrides import expand_short_forms
 from ssl_bench.runs.directory import RunDirectory
 from ssl_bench.runs.summary import summarise_runs
-from ssl_bench.spectrum.curves import Bench, make_bench
+from ssl_bench.spectrum.bench import Bench, make_bench
 from ssl_bench.training.loop import TrainingFailed
 from ssl_bench.training.pretraining import pretrain, title
 
@@ -51,6 +53,7 @@ def compare(raw: Mapping[str, Any], out: str | Path) -> dict[str, Any]:
     for config in wanted:
         if isinstance(config.evaluation.snapshot, int) or isinstance(config.analysis.snapshot, int):
             raise UserError("a comparison measures the last snapshot or all of them: use snapshot=last or all")
+        asked_probes(config.evaluation)
     references = baseline_cells(wanted, own.baselines)
     data: dict[str, ImageData] = {}
     for config in wanted:
@@ -65,13 +68,15 @@ def compare(raw: Mapping[str, Any], out: str | Path) -> dict[str, Any]:
     for number, config in enumerate(every, start=1):
         console.print(f"[{number}/{len(every)}] {title(config)}", markup=False)
         _run_cell(config, run_path(out, config), data[dataset_key(config)], benches, console)
-    summary = {
+    summary: dict[str, Any] = {
         "schema": 1,
         "chance": data[dataset_key(wanted[0])].chance,
         "runs": _rows(out, main, axes(settings)),
         "baselines": _rows(out, baselines, axes(settings)),
         "skipped": [cell.model_dump() for cell in skipped],
     }
+    summary["order"] = order_of_runs([RunDirectory(run_path(out, config)) for config in main])
+    summary["label_free"] = label_free(summary["runs"])
     write_json(out / "summary.json", summary)
     if any(RunDirectory(run_path(out, config)).finished for config in every):
         from ssl_bench.reporting import report

@@ -28,6 +28,10 @@ OUTSIDE_IDENTITY = (
     "training.accelerator",
 )
 
+# Settings that are younger than some finished runs, with the value that says what those runs did: at that value they
+# are left out of the identity, so that such runs stay what they are.
+YOUNGER = {"dataset.subspace": None, "objective.loss": "cross_entropy"}
+
 # Peak learning rates for a batch of 256, used when none is given.
 DEFAULT_RATES = {"adamw": 1e-3, "sgd": 0.06, "lars": 0.3}
 
@@ -63,7 +67,10 @@ class BackboneConfig(Options):
 
 
 class DatasetConfig(Options):
-    """Which images; further keys are the source's own options."""
+    """Which images; further keys are the source's own options.
+
+    ``subspace`` projects all of them on some principal components of the training images: ``top(share=0.9)``.
+    """
 
     model_config = ConfigDict(extra="allow")
     name: str = "digits"
@@ -71,6 +78,15 @@ class DatasetConfig(Options):
     download: bool = False
     limit: int | None = Field(None, ge=2)
     test_limit: int | None = Field(None, ge=1)
+    subspace: str | None = None
+
+    @field_validator("subspace")
+    @classmethod
+    def _in_one_form(cls, text: str | None) -> str | None:
+        # Here and not where the images are loaded: two ways to write one subspace must not make two runs.
+        from ssl_bench.data.subspace_specs import canonical_subspace
+
+        return None if text is None else canonical_subspace(text)
 
 
 class ViewsConfig(Options):
@@ -115,26 +131,70 @@ class TrainingConfig(Options):
 
 
 class EvaluationConfig(Options):
-    """Linear probe and k-NN on frozen features of clean images."""
+    """Probes on features of clean images. ``linear`` and ``knn`` are always there; ``probes`` names further ones.
 
+    Features are read at ``feature_point``, after block ``layer`` if one is given, and standardised unless told not to.
+    The first of ``knn_k`` gives ``knn_top1``. ``shots`` are labels a class, drawn ``draws`` times.
+    """
+
+    probes: tuple[str, ...] = ()
+    feature_point: Literal["embedding", "mean", "cls"] = "embedding"
+    layer: int | None = Field(None, ge=1)
+    standardise: bool = True
     held_out: float = Field(0.1, gt=0, lt=1)
     probe_epochs: int = Field(50, ge=1)
     probe_batch_size: int = Field(256, ge=1)
     learning_rates: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0), min_length=1
     )
-    knn_k: int = Field(20, ge=1)
+    weight_decays: tuple[Annotated[float, Field(ge=0)], ...] = Field((0.0, 1e-4, 1e-3), min_length=1)
+    knn_k: tuple[Annotated[int, Field(ge=1)], ...] = Field((20, 1, 5, 200), min_length=1)
+    shots: tuple[Annotated[int, Field(ge=1)], ...] = Field((1, 5, 10), min_length=1)
+    draws: int = Field(20, ge=2)
+    finetune_epochs: int = Field(10, ge=1)
     snapshot: Literal["last", "all"] | int = "last"
     seed: int = 0
 
+    @field_validator("knn_k", "shots", "probes", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return value if isinstance(value, list | tuple) else (value,)
+
 
 class AnalysisConfig(Options):
-    """Which bands, on how many images. Training images fit the bases and the ridge; test images are measured on."""
+    """Which bands, on how many images. Training images fit the bases and the ridge; test images are measured on.
+
+    ``patch`` is the side of the patches whose components make the basis ``patch_pca``. The waves and band noises whose
+    effect on the embedding is measured have ``wave_norm`` of the norm of a standardised image (the square root of its
+    number of pixels); each is added to ``wave_samples`` images. What has to encode altered images anew does so on
+    ``altered_samples`` of them. ``views`` of each of ``view_samples`` images, drawn once for all runs, are what LiDAR,
+    and alignment and uniformity, look at.
+    """
 
     bands: int = Field(8, ge=2)
     fit_samples: int = Field(4000, ge=20)
     test_samples: int = Field(2000, ge=10)
+    patch: int = Field(4, ge=2)
+    wave_norm: float = Field(0.1, gt=0)
+    wave_samples: int = Field(8, ge=1)
+    altered_samples: int = Field(256, ge=10)
+    view_samples: int = Field(1000, ge=10)
+    views: int = Field(10, ge=2)
     snapshot: Literal["last", "all"] | int = "all"
+
+
+class EncoderConfig(Options):
+    """An encoder from elsewhere: its weights, and what becomes of an image before it sees it.
+
+    ``weights`` is a local file (``None``: untrained); with ``partial`` keys that do not match are allowed, and listed.
+    ``image_size``, ``mean`` and ``std`` (a channel, of images in 0..1) replace the encoder's own preprocessing.
+    """
+
+    weights: str | None = None
+    partial: bool = False
+    image_size: int | None = Field(None, ge=1)
+    mean: tuple[float, ...] | None = None
+    std: tuple[Annotated[float, Field(gt=0)], ...] | None = None
 
 
 class AlignConfig(Options):
@@ -230,7 +290,8 @@ def section_options(section: BaseModel, model: type[ModelT], where: str) -> Mode
 def identity(config: Config) -> str:
     """Hash of all settings that decide what a pretraining run computes: 12 hex digits."""
     flat = flatten(config.model_dump(mode="json"))
-    decisive = {key: value for key, value in flat.items() if decides(key)}
+    as_before = YOUNGER.items()
+    decisive = {key: value for key, value in flat.items() if decides(key) and (key, value) not in as_before}
     canonical = json.dumps(decisive, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 

@@ -140,7 +140,7 @@ def test_pretrain_evaluate_analyze_report(tmp_path):
     expected |= {"train_samples", "held_out_samples", "test_samples", "chance", "trained"}
     assert expected <= set(result)
     assert (result["train_samples"], result["held_out_samples"], result["trained"]) == (270, 30, True)
-    assert json.loads((tmp_path / "run" / "evaluation.json").read_text())["settings"]["knn_k"] == 5
+    assert json.loads((tmp_path / "run" / "evaluation.json").read_text())["settings"]["knn_k"] == [5]
     first = json.loads(ssl_bench("evaluate", run, "snapshot=0", "knn_k=5", "--json").stdout)
     assert (first["step"], first["trained"]) == (0, False)
     stored = json.loads((tmp_path / "run" / "evaluation.json").read_text())["snapshots"]

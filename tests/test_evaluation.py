@@ -1,15 +1,21 @@
+"""Features and their cache, how answers are scored, and the two probes that are always there."""
+
+from dataclasses import fields, replace
+
 import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
+from ssl_bench.backbones.feature_point import FeaturePoint
 from ssl_bench.config import EvaluationConfig
 from ssl_bench.data.images import ImageData, Split
 from ssl_bench.errors import UserError
-from ssl_bench.evaluation.features import embed, standardise
-from ssl_bench.evaluation.knn import TEMPERATURE, knn_accuracy, knn_predict
-from ssl_bench.evaluation.linear import bootstrap_interval, linear_probe, split_by_class
+from ssl_bench.evaluation.features import features, scaling, standardise
+from ssl_bench.evaluation.knn import TEMPERATURE, knn, knn_predict
+from ssl_bench.evaluation.linear import linear, train_heads
+from ssl_bench.evaluation.probe import Task, bootstrap_interval, check_features, score, split_by_class
 from ssl_bench.evaluation.subject import Subject
 from ssl_bench.seeds import derive_seed
 
@@ -21,39 +27,78 @@ def blobs(count, seed=0, classes=4, dim=12, spread=1.6):
     centres = torch.randn(classes, dim, generator=torch.Generator().manual_seed(99))
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(count) % classes
-    features = centres[labels] + spread * torch.randn(count, dim, generator=generator)
-    return features * torch.logspace(-2, 1, dim), labels
+    samples = centres[labels] + spread * torch.randn(count, dim, generator=generator)
+    return samples * torch.logspace(-2, 1, dim), labels
 
 
-def test_the_probe_agrees_with_logistic_regression():
-    train, labels = blobs(2000)
-    test, test_labels = blobs(4000, seed=1)
-    result = linear_probe(train, labels, test, test_labels, 4, SETTINGS)
-    fit, held_out = split_by_class(labels, 0.1, derive_seed(0, "held_out"))
-    scaled = standardise(train[fit], train[fit]).numpy(), standardise(test, train[fit]).numpy()
-    reference = LogisticRegression(C=1e4, max_iter=2000).fit(scaled[0], labels[fit].numpy())
-    assert abs(result.linear_top1 - reference.score(scaled[1], test_labels.numpy())) < 0.005
-    assert (result.train_samples, result.held_out_samples, result.test_samples) == (len(fit), len(held_out), 4000)
-    low, high = result.linear_interval
-    assert low < result.linear_top1 < high
+def make_task(train=600, test=600, settings=SETTINGS, **kwargs):
+    """A task of blobs, and the truth about its test samples."""
+    samples, labels = blobs(train, **kwargs)
+    queries, truth = blobs(test, seed=1, **kwargs)
+    return Task(samples, labels, queries, 4, settings), truth
+
+
+def accuracy(predicted, truth):
+    return float((predicted == truth).double().mean())
+
+
+def test_the_linear_probe_agrees_with_logistic_regression():
+    task, truth = make_task(2000, 4000)
+    answer = linear(task)
+    fit, _ = task.halves()
+    scaled = standardise(task.train[fit], task.train[fit]).numpy(), standardise(task.test, task.train[fit]).numpy()
+    reference = LogisticRegression(C=1e4, max_iter=2000).fit(scaled[0], task.labels[fit].numpy())
+    assert abs(accuracy(answer.predicted, truth) - reference.score(scaled[1], truth.numpy())) < 0.005
+    assert answer.chosen["learning_rate"] in SETTINGS.learning_rates
+    assert answer.chosen["weight_decay"] in SETTINGS.weight_decays
+
+
+def test_weight_decay_of_the_linear_probe_is_that_of_logistic_regression():
+    # One full batch is gradient descent: its limit is where scikit-learn's C = 1 / (decay N) is. The bias is free.
+    samples, labels = blobs(200)
+    scaled, decay = standardise(samples, samples), 0.1
+    settings = EvaluationConfig(probe_batch_size=200, probe_epochs=3000)
+    head = train_heads(scaled, labels, 4, [(0.3, decay)], settings)[0]
+    reference = LogisticRegression(C=1 / (decay * 200), tol=1e-10, max_iter=5000).fit(scaled.double(), labels)
+    assert np.allclose(head[:-1].T, reference.coef_, atol=1e-4)
+    assert np.allclose(head[-1] - head[-1].mean(), reference.intercept_ - reference.intercept_.mean(), atol=1e-4)
+
+
+def test_all_heads_at_once_are_each_as_if_alone():
+    samples, labels = blobs(100)
+    scaled, settings = standardise(samples, samples), EvaluationConfig(probe_batch_size=32, probe_epochs=1)
+    grid = [(0.01, 0.0), (0.3, 0.001), (1e6, 0.0)]
+    together = train_heads(scaled, labels, 4, grid, settings)
+    for index, pair in enumerate(grid[:2]):
+        assert torch.allclose(together[index], train_heads(scaled, labels, 4, [pair], settings)[0], atol=1e-5)
+
+
+def test_a_linear_probe_that_diverges_says_so():
+    task, _ = make_task(settings=EvaluationConfig(standardise=False))
+    task = replace(task, train=task.train * 1e25, test=task.test * 1e25)
+    with pytest.raises(UserError, match=r"diverged at every learning rate: .*evaluation.standardise=true"):
+        linear(task)
+    assert torch.isin(linear(replace(task, settings=SETTINGS)).predicted, torch.arange(4)).all()
 
 
 def test_shuffled_labels_give_chance():
     # Classes that overlap almost wholly: with separate clusters a whole cluster would be right or wrong by luck.
-    train, labels = blobs(2000, spread=20)
-    test, test_labels = blobs(2000, seed=1, spread=20)
-    shuffled = labels[torch.randperm(2000, generator=torch.Generator().manual_seed(0))]
-    accuracy = linear_probe(train, shuffled, test, test_labels, 4, SETTINGS).linear_top1
-    assert abs(accuracy - 0.25) < 5 * (0.25 * 0.75 / 2000) ** 0.5
+    task, truth = make_task(2000, 2000, spread=20)
+    shuffled = task.labels[torch.randperm(2000, generator=torch.Generator().manual_seed(0))]
+    answer = linear(replace(task, labels=shuffled))
+    assert abs(accuracy(answer.predicted, truth) - 0.25) < 5 * (0.25 * 0.75 / 2000) ** 0.5
 
 
-def test_test_labels_choose_nothing():
-    train, labels = blobs(600)
-    test, test_labels = blobs(600, seed=1)
-    honest = linear_probe(train, labels, test, test_labels, 4, SETTINGS)
-    spoiled = linear_probe(train, labels, test, torch.zeros_like(test_labels), 4, SETTINGS)
-    assert (honest.selected_lr, honest.held_out_top1) == (spoiled.selected_lr, spoiled.held_out_top1)
-    assert honest.linear_top1 != spoiled.linear_top1
+def test_a_task_holds_no_test_label():
+    assert {field.name for field in fields(Task)} == {
+        "train",
+        "labels",
+        "test",
+        "classes",
+        "settings",
+        "tokens",
+        "pictures",
+    }
 
 
 def test_the_held_out_part_is_of_the_training_set_and_balanced():
@@ -61,8 +106,37 @@ def test_the_held_out_part_is_of_the_training_set_and_balanced():
     kept, held = split_by_class(labels, 0.1, seed=0)
     assert sorted(torch.cat([kept, held]).tolist()) == list(range(73))
     assert torch.bincount(labels[held], minlength=4).tolist() == [5, 2, 1, 0]
-    with pytest.raises(UserError, match="too few to hold out"):
-        linear_probe(torch.randn(3, 2), torch.arange(3), torch.randn(3, 2), torch.arange(3), 3, SETTINGS)
+
+
+def test_halves_are_those_of_the_seed():
+    task, _ = make_task(100)
+    fit, held_out = task.halves()
+    again = split_by_class(task.labels, 0.1, derive_seed(0, "held_out"))
+    assert torch.equal(fit, again[0])
+    assert torch.equal(held_out, again[1])
+    other = replace(task, settings=EvaluationConfig(seed=1)).halves()
+    assert not torch.equal(held_out, other[1])
+
+
+def test_too_few_to_hold_out():
+    settings = EvaluationConfig()
+    with pytest.raises(UserError, match="class 1 has one training image and none can be held out"):
+        Task(torch.randn(5, 2), torch.tensor([0, 0, 1, 2, 2]), torch.randn(3, 2), 3, settings).halves()
+    with pytest.raises(UserError, match="there are no training images"):
+        Task(torch.empty(0, 2), torch.empty(0, dtype=torch.long), torch.randn(3, 2), 3, settings).halves()
+    # A class without any image is nobody's fault here: the others can still be told apart.
+    fit, held_out = Task(torch.randn(4, 2), torch.tensor([0, 0, 2, 2]), torch.randn(3, 2), 3, settings).halves()
+    assert (len(fit), len(held_out)) == (2, 2)
+
+
+@pytest.mark.parametrize("where", ["train", "test"])
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_features_that_are_no_numbers_make_no_task(where, value):
+    task, _ = make_task(10, 10)
+    broken = getattr(task, where).clone()
+    broken[3, 1] = value
+    with pytest.raises(UserError, match="not finite"):
+        replace(task, **{where: broken})
 
 
 def test_the_bootstrap_interval_is_the_resampling_one():
@@ -72,7 +146,16 @@ def test_the_bootstrap_interval_is_the_resampling_one():
     assert bootstrap_interval(70, 100, seed=0) == pytest.approx(tuple(slow), abs=0.011)
 
 
-@pytest.mark.parametrize("k", [1, 5, 20])
+def test_a_score_counts_by_class():
+    predicted, truth = torch.tensor([0, 0, 1, 3, 1]), torch.tensor([0, 1, 1, 0, 1])
+    scored = score(predicted, truth, 4, seed=0)
+    assert scored["top1"] == 3 / 5
+    assert scored["per_class"] == [1 / 2, 2 / 3, None, None]
+    assert scored["interval"] == list(bootstrap_interval(3, 5, seed=0))
+    assert scored["interval"][0] < 3 / 5 < scored["interval"][1]
+
+
+@pytest.mark.parametrize("k", [1, 5, 20, 200])
 def test_knn_agrees_with_scikit_learn(k):
     bank, labels = blobs(400)
     queries, _ = blobs(200, seed=1)
@@ -80,27 +163,49 @@ def test_knn_agrees_with_scikit_learn(k):
         k, metric="cosine", algorithm="brute", weights=lambda distance: np.exp((1 - distance) / TEMPERATURE)
     )
     reference.fit(bank.double().numpy(), labels.numpy())
-    assert np.array_equal(
-        knn_predict(bank.double(), labels, queries.double(), 4, k).numpy(), reference.predict(queries.double().numpy())
-    )
+    ours = knn_predict(bank.double(), labels, queries.double(), 4, [k, 3])[0]
+    assert np.array_equal(ours.numpy(), reference.predict(queries.double().numpy()))
 
 
-def test_knn_uses_standardised_features():
-    train, labels = blobs(400)
-    test, test_labels = blobs(400, seed=1)
-    scaled = standardise(train, train), standardise(test, train)
-    expected = float((knn_predict(scaled[0], labels, scaled[1], 4, 20) == test_labels).double().mean())
-    assert knn_accuracy(train, labels, test, test_labels, 4, 20) == expected
-    assert knn_accuracy(train * 100 + 5, labels, test * 100 + 5, test_labels, 4, 20) == pytest.approx(
-        expected, abs=0.01
-    )
+def test_knn_answers_for_each_k_from_standardised_features():
+    task, _ = make_task(400, 400, settings=EvaluationConfig(knn_k=(20, 1, 1000)))
+    scaled = standardise(task.train, task.train), standardise(task.test, task.train)
+    answer = knn(task)
+    for k, used in ((20, 20), (1, 1), (1000, 400)):
+        assert torch.equal(answer.others[f"k={k}"], knn_predict(scaled[0], task.labels, scaled[1], 4, [used])[0]), (
+            f"k={k}"
+        )
+    assert torch.equal(answer.predicted, answer.others["k=20"])
+    assert (answer.chosen, answer.held_out_top1) == ({}, None)
+    moved = knn(replace(task, train=task.train * 100 + 5, test=task.test * 100 + 5))
+    assert accuracy(moved.predicted, answer.predicted) > 0.99
+    raw = knn(replace(task, settings=EvaluationConfig(knn_k=20, standardise=False)))
+    assert torch.equal(raw.predicted, knn_predict(task.train, task.labels, task.test, 4, [20])[0])
+    assert not torch.equal(raw.predicted, answer.predicted)
 
 
 def test_standardising_with_a_constant_feature():
-    features = torch.cat([torch.randn(50, 2) * 7 + 3, torch.full((50, 1), 4.0)], dim=1)
-    scaled = standardise(features, features)
+    samples = torch.cat([torch.randn(50, 2) * 7 + 3, torch.full((50, 1), 4.1)], dim=1)
+    scaled = standardise(samples, samples)
     assert torch.allclose(scaled.mean(0), torch.zeros(3), atol=1e-5)
     assert torch.allclose(scaled.std(0, correction=0), torch.tensor([1.0, 1.0, 0.0]), atol=1e-5)
+    assert not standardise(torch.full((50, 3), 4.1), torch.full((50, 3), 4.1)).any()
+
+
+def test_scaling_in_chunks_is_numpy_s(monkeypatch):
+    monkeypatch.setattr("ssl_bench.evaluation.features.CHUNK", 7)
+    samples, _ = blobs(50)
+    samples += 1000
+    mean, scale = scaling(samples)
+    assert np.allclose(mean, samples.double().numpy().mean(0), rtol=1e-13)
+    assert np.allclose(scale, 1 / samples.double().numpy().std(0), rtol=1e-9)
+
+
+def test_features_that_say_the_same_of_every_image_are_refused():
+    check_features(torch.randn(4, 2), "a run")
+    for useless in (torch.full((4, 2), 0.3), torch.randn(1, 2)):
+        with pytest.raises(UserError, match="a run: its features are the same for every training image"):
+            check_features(useless, "a run")
 
 
 def make_data():
@@ -109,8 +214,8 @@ def make_data():
     return ImageData("noise", split, split, 2)
 
 
-def make_subject(encode, weights="w"):
-    return Subject("a run", encode, None, weights, step=1, samples_seen=1, trained=True)
+def make_subject(encode, weights="w", **details):
+    return Subject("a run", lambda images, point: encode(images), weights, step=1, samples_seen=1, **details)
 
 
 def test_features_are_computed_once_a_set_of_weights(tmp_path):
@@ -120,20 +225,50 @@ def test_features_are_computed_once_a_set_of_weights(tmp_path):
         calls.append(len(images))
         return images.flatten(1)[:, :3]
 
-    first = embed(make_subject(encode), data, data.train, tmp_path)
+    first = features(make_subject(encode), data, data.train, tmp_path)
     assert torch.equal(first, data.standardised(data.train.images).flatten(1)[:, :3])
-    assert torch.equal(embed(make_subject(encode), data, data.train, tmp_path), first)
+    assert torch.equal(features(make_subject(encode), data, data.train, tmp_path), first)
     assert len(calls) == 1
-    embed(make_subject(encode, weights="other"), data, data.train, tmp_path)
-    embed(make_subject(encode), data, data.train.take(torch.arange(5)), tmp_path)
-    assert len(calls) == 3
+    features(make_subject(encode, weights="other"), data, data.train, tmp_path)
+    features(make_subject(encode), data, data.train.take(torch.arange(5)), tmp_path)
+    features(make_subject(encode, transform="resized to 16"), data, data.train, tmp_path)
+    assert len(calls) == 4
     for file in tmp_path.iterdir():
         file.write_bytes(b"damaged")
-    assert torch.equal(embed(make_subject(encode), data, data.train, tmp_path), first)
+    assert torch.equal(features(make_subject(encode), data, data.train, tmp_path), first)
+    features(make_subject(encode), data, data.train, None)
+    assert len(calls) == 6
 
 
-def test_embeddings_that_are_no_numbers_are_refused(tmp_path):
+def test_feature_points_are_kept_apart_and_tokens_not_at_all(tmp_path):
+    data, asked = make_data(), []
+
+    def read(images, point):
+        asked.append(str(point))
+        return images[:, 0] if point.pool == "tokens" else images[:, 0, len(str(point)) % 8]
+
+    subject = Subject("a run", read, "w")
+    points = [
+        FeaturePoint(),
+        FeaturePoint("mean"),
+        FeaturePoint("mean", 2),
+        FeaturePoint("cls", 2),
+        FeaturePoint("cls"),
+    ]
+    for _ in range(2):
+        for point in points:
+            made = features(subject, data, data.train, tmp_path, point)
+            assert torch.equal(made, data.standardised(data.train.images)[:, 0, len(str(point)) % 8])
+    assert asked == [str(point) for point in points]
+    kept = len(list(tmp_path.iterdir()))
+    for _ in range(2):
+        assert features(subject, data, data.train, tmp_path, FeaturePoint("tokens")).shape == (40, 8, 8)
+    assert len(asked) == len(points) + 2
+    assert len(list(tmp_path.iterdir())) == kept
+
+
+def test_features_that_are_no_numbers_are_refused(tmp_path):
     data = make_data()
-    with pytest.raises(UserError, match="a run: its embeddings of noise are not finite"):
-        embed(make_subject(lambda images: images.flatten(1) / 0), data, data.train, tmp_path)
+    with pytest.raises(UserError, match="a run: its features of noise are not finite"):
+        features(make_subject(lambda images: images.flatten(1) / 0), data, data.train, tmp_path)
     assert not list(tmp_path.iterdir())

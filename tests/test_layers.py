@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "ssl_bench"
-BASE = {"errors", "files", "seeds", "spec", "registry", "config", "overrides"}
+BASE = {"clock", "errors", "files", "seeds", "spec", "registry", "config", "overrides"}
 MAY_IMPORT = {
     "noise": BASE | {"data"},
     "data": BASE | {"noise"},
@@ -17,10 +17,11 @@ MAY_IMPORT = {
     "resolve": BASE | {"noise", "targets", "data", "backbones", "objectives"},
     "training": BASE | {"noise", "targets", "data", "backbones", "objectives", "runs", "resolve"},
     "theory": BASE | {"noise", "targets", "data"},
-    "evaluation": BASE | {"data"},
+    "evaluation": BASE | {"data", "backbones"},
+    "encoders": BASE | {"data", "backbones", "evaluation"},
     "design": BASE | {"noise", "targets", "data", "spectrum"},
     "drawing": BASE | {"noise", "data", "spectrum", "showing"},
-    "spectrum": BASE | {"data", "evaluation"},
+    "spectrum": BASE | {"data", "backbones", "evaluation"},
     "reporting": BASE | {"runs"},
 }
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import REAL_DATA, make_config
-from scipy.stats import kendalltau
+from scipy.fft import dctn
 from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 
@@ -12,13 +12,16 @@ from ssl_bench.data.images import ImageData, Split
 from ssl_bench.data.load import load_dataset
 from ssl_bench.data.moments import _from_samples, eigenbasis, pixel_moments
 from ssl_bench.data.spectral import Spectral
+from ssl_bench.errors import UserError
 from ssl_bench.measuring import analyze
 from ssl_bench.spectrum import ANALYZERS
+from ssl_bench.spectrum.altered import Altered
 from ssl_bench.spectrum.analyzer import Measurement, make_targets
 from ssl_bench.spectrum.bands import decodability, relative_error
 from ssl_bench.spectrum.bases import PCABasis, RadialBasis, band_sums, pca_edges
-from ssl_bench.spectrum.embedding import alpha_req, rankme
-from ssl_bench.spectrum.half_times import first_crossing, order_correlation
+from ssl_bench.spectrum.dct import DCTBasis
+from ssl_bench.spectrum.half_times import first_crossing
+from ssl_bench.spectrum.patches import PatchPCABasis, fitting_patch
 from ssl_bench.training.pretraining import pretrain
 
 
@@ -96,10 +99,82 @@ def test_pca_bands_cover_all_and_the_first_holds_most():
 
 
 def bases(data):
-    return [PCABasis(eigenbasis(data), 6), RadialBasis(data.channels, data.image_size, 4)]
+    return [
+        PCABasis(eigenbasis(data), data.shape, 6),
+        RadialBasis(data.channels, data.image_size, 4),
+        PatchPCABasis(data, 4, 5),
+        DCTBasis(data.channels, data.image_size, 4),
+    ]
 
 
-@pytest.mark.parametrize("which", [0, 1])
+def projectors(basis):
+    """One matrix a band, from the coefficients of unit images."""
+    rows = basis.coefficients(torch.eye(np.prod(basis.shape)).view(-1, *basis.shape)).double()
+    return [rows[:, basis.band_of == index] @ rows[:, basis.band_of == index].T for index in range(len(basis.bands))]
+
+
+@pytest.mark.parametrize("which", range(4))
+def test_bands_are_orthogonal_projections_that_add_up(which):
+    basis = bases(make_data())[which]
+    made = projectors(basis)
+    dimension = int(np.prod(basis.shape))
+    assert torch.allclose(sum(made), torch.eye(dimension, dtype=torch.float64), atol=1e-5)
+    for index, one in enumerate(made):
+        assert torch.allclose(one @ one, one, atol=1e-5)
+        assert one.trace() == pytest.approx(int(basis.directions[index]), abs=1e-3)
+    images = torch.randn(3, *basis.shape, generator=torch.Generator().manual_seed(0))
+    coefficients = basis.coefficients(images)
+    assert torch.allclose(basis.images(coefficients), images, atol=1e-5)
+    filtered = basis.images(coefficients * (basis.band_of == 1))
+    slow = (images.flatten(1).double() @ made[1]).view(images.shape)
+    assert torch.allclose(filtered.double(), slow, atol=1e-5)
+
+
+@pytest.mark.parametrize("which", range(4))
+def test_a_basis_of_another_image_size_is_refused_in_one_line(which):
+    basis = bases(make_data())[which]
+    with pytest.raises(UserError, match=rf"basis {basis.name} is one of 2 x 8 x 8 images and these are 1 x 6 x 6"):
+        basis.coefficients(torch.zeros(1, 1, 6, 6))
+
+
+def test_patch_components_are_scikit_learns_pca_of_patches():
+    data = make_data()
+    basis = PatchPCABasis(data, 4, 5)
+    flat = data.train.images.numpy().astype(np.float64)
+    patches = np.stack(
+        [flat[:, :, 4 * i : 4 * i + 4, 4 * j : 4 * j + 4].reshape(len(flat), -1) for i in range(2) for j in range(2)],
+        axis=1,
+    ).reshape(-1, 32)
+    reference = PCA().fit(patches)
+    overlap = np.abs((basis.components.double().numpy().T * reference.components_).sum(1))
+    assert overlap.min() > 1 - 1e-4
+    assert (fitting_patch(28, 4), fitting_patch(10, 4), fitting_patch(7, 4), fitting_patch(32, 5)) == (4, 5, 7, 4)
+
+
+def test_the_cosine_basis_is_scipys_dct():
+    images = torch.randn(4, 2, 8, 8, generator=torch.Generator().manual_seed(0))
+    mine = DCTBasis(2, 8, 4).coefficients(images).view(4, 2, 8, 8)
+    assert np.allclose(mine.numpy(), dctn(images.numpy(), axes=(2, 3), norm="ortho"), atol=1e-5)
+    ring = DCTBasis(1, 8, 4).band_of.view(8, 8)
+    frequency = np.hypot(np.arange(8)[:, None], np.arange(8)[None]) / 16
+    assert np.array_equal(ring.numpy(), np.minimum(np.floor(frequency / 0.125 + 1e-9), 3))
+
+
+def test_the_mean_frequency_of_a_band_is_that_of_its_images():
+    data = make_data()
+    images = data.standardised(data.test.images)
+    for basis in bases(data):
+        targets = make_targets(basis, images, images)
+        for index in range(len(basis.bands)):
+            part = basis.images(targets.fit[:256] * (basis.band_of == index)).double().numpy()
+            power = (np.abs(np.fft.fft2(part)) ** 2).sum((0, 1))
+            frequency = np.hypot(np.fft.fftfreq(8)[:, None], np.fft.fftfreq(8)[None])
+            assert targets.frequency[index] == pytest.approx((power * frequency).sum() / power.sum(), rel=1e-4)
+            if basis.name == "radial":
+                assert basis.bands[index].low - 1e-6 <= targets.frequency[index] <= basis.bands[index].high + 1e-6
+
+
+@pytest.mark.parametrize("which", range(4))
 def test_relative_error_against_projectors(which):
     """Against projection matrices built column by column from the coefficients of unit images."""
     data = make_data()
@@ -107,13 +182,10 @@ def test_relative_error_against_projectors(which):
     targets = make_targets(bases(data)[which], images, images)
     made = images * 0.5 + 0.1 * torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
     measurement = Measurement(targets, images.flatten(1), images.flatten(1), images - made)
-    units = torch.eye(128).view(128, 2, 8, 8)
-    matrix = targets.basis.coefficients(units).double().numpy()
     centred = (images - images.mean(0)).flatten(1).double().numpy()
     difference = (images - made).flatten(1).double().numpy()
     for index, value in enumerate(relative_error(measurement)):
-        rows = matrix[:, (targets.basis.band_of == index).numpy()]
-        projector = rows @ rows.T
+        projector = projectors(targets.basis)[index].numpy()
         slow = np.square(difference @ projector).sum() / np.square(centred @ projector).sum()
         assert value == pytest.approx(slow, rel=1e-3)
     assert relative_error(Measurement(targets, images, images, None)) is None
@@ -150,23 +222,6 @@ def test_what_the_embedding_holds_is_decodable_and_nothing_else_is():
     assert max(value for index, value in enumerate(values) if index != 2) < 0.05
 
 
-def test_rankme_and_alpha_req_against_their_formulas():
-    rng = np.random.default_rng(0)
-    embedding = rng.normal(size=(500, 20)) * np.arange(1, 21.0) ** -0.7
-    values = np.linalg.svd(embedding, compute_uv=False)
-    share = values / values.sum() + 1e-7
-    assert rankme(torch.from_numpy(embedding)) == pytest.approx(np.exp(-(share * np.log(share)).sum()))
-    assert rankme(torch.eye(7)) == pytest.approx(7, rel=1e-4)
-    eigenvalues = np.linalg.eigvalsh(np.cov(embedding.T, bias=True))[::-1][2:]
-    index = np.arange(3, 21)
-    design = np.stack([np.log(index), np.ones(18)], 1) / np.sqrt(index)[:, None]
-    slope = np.linalg.lstsq(design, np.log(eigenvalues) / np.sqrt(index), rcond=None)[0][0]
-    result = alpha_req(torch.from_numpy(embedding))
-    assert result["alpha_req"] == pytest.approx(-slope)
-    assert 0.8 < result["alpha_req_r2"] <= 1
-    assert alpha_req(torch.ones(10, 2)) == {"alpha_req": None, "alpha_req_r2": None}
-
-
 def test_half_times():
     assert first_crossing([0, 100, 1000], [1.0, 0.8, 0.2], 0.5, falling=True) == pytest.approx(10**2.5)
     assert first_crossing([0, 100], [1.0, 0.0], 0.5, falling=True) == pytest.approx(50)
@@ -176,16 +231,9 @@ def test_half_times():
     assert first_crossing([0, 100, 400], [0.0, 0.2, 0.8], 0.5, falling=False) == pytest.approx(200)
 
 
-def test_order_correlation():
-    assert order_correlation([1, 2, 3, 4]) == pytest.approx(1)
-    assert order_correlation([4, 3, 2, 1]) == pytest.approx(-1)
-    assert order_correlation([1, 2, 3, None, None]) == pytest.approx(1)
-    assert order_correlation([None, 3, 2, 1]) == pytest.approx(-1)
-    assert order_correlation([0, 0, 2, 1]) == pytest.approx((4 - 1) / 5)
-    shuffled = np.random.default_rng(0).permutation(12)
-    assert order_correlation(shuffled.tolist()) == pytest.approx(kendalltau(range(12), shuffled).statistic)
-    assert order_correlation([1, 2, None, None]) is None
-    assert order_correlation([0, 0, 0]) is None
+def make_altered(images):
+    labels = torch.zeros(len(images)).long()
+    return Altered(images, labels, images.flatten(1), lambda x: x.flatten(1), lambda x: x, 1, 1)
 
 
 def test_every_registered_analyzer_answers_for_every_band():
@@ -194,7 +242,8 @@ def test_every_registered_analyzer_answers_for_every_band():
     for basis in bases(data):
         targets = make_targets(basis, images, images)
         for name in ANALYZERS:
-            answer = ANALYZERS.get(name)(Measurement(targets, images.flatten(1), images.flatten(1), images * 0.3))
+            measurement = Measurement(targets, images.flatten(1), images.flatten(1), images * 0.3, make_altered(images))
+            answer = ANALYZERS.get(name)(measurement)
             assert len(answer) == len(basis.bands)
             assert np.isfinite(answer).all()
 
@@ -265,9 +314,3 @@ def test_radial_directions_are_orthonormal_once_their_lengths_are_known():
         assert torch.allclose(rows.square().sum(1), basis.norms, atol=1e-6)
         unit = rows[basis.independent] / basis.norms[basis.independent].sqrt()[:, None]
         assert torch.allclose(unit @ unit.T, torch.eye(2 * size * size, dtype=torch.float64), atol=1e-6)
-
-
-def test_images_come_back_from_coefficients():
-    images = torch.randn(3, 2, 6, 6, generator=torch.Generator().manual_seed(0))
-    basis = RadialBasis(2, 6, 3)
-    assert torch.allclose(basis.images(basis.coefficients(images), (2, 6, 6)), images, atol=1e-5)

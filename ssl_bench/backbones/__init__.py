@@ -17,12 +17,16 @@ Builder = Callable[["BackboneConfig", int, int], "Backbone"]
 BACKBONES: Registry[Builder] = Registry(
     "backbone",
     {
+        "mlp": Entry("ssl_bench.backbones.mlp:build_mlp", "4 linear layers of width 512, no notion of place"),
         "pixels": Entry("ssl_bench.backbones.pixels:build_pixels", "no network: principal components of the pixels"),
         "resnet_micro": Entry(
             "ssl_bench.backbones.micro:build_resnet_micro", "3 residual blocks, 0.3 M weights: two CPU cores"
         ),
         "vit_micro": Entry(
             "ssl_bench.backbones.micro:build_vit_micro", "3 transformer blocks of width 96: two CPU cores"
+        ),
+        "resnet9": Entry(
+            "ssl_bench.backbones.resnet9:build_resnet9", "8 convolutions, 6.6 M weights: small images, one GPU"
         ),
         "resnet18": Entry("ssl_bench.backbones.timm_models:build_timm", "timm resnet18"),
         "resnet50": Entry("ssl_bench.backbones.timm_models:build_timm", "timm resnet50"),

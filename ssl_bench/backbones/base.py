@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from torch import Tensor, nn
 
+from ssl_bench.backbones.feature_point import FeaturePoint, check_layer, pool_spatial
 from ssl_bench.errors import UserError
 
 EmbeddingKind = Literal["latent", "mean", "cls"]
@@ -28,7 +29,8 @@ class BackboneInfo:
     """What is known of a backbone without running it; recorded in run.json.
 
     ``adaptation`` states what was changed for small images. ``grid`` is (h, w) of the spatial features, of width
-    ``width``. ``drops_tokens``: whether :meth:`Backbone.encode_tokens` can be given a part of the patches.
+    ``width``. ``drops_tokens``: whether :meth:`Backbone.encode_tokens` can be given a part of the patches. ``layers``
+    is the number of blocks after which features can be read, ``prefix`` the number of tokens that are no patch.
     """
 
     name: str
@@ -41,6 +43,8 @@ class BackboneInfo:
     grid: tuple[int, int]
     drops_tokens: bool = False
     patch_size: int | None = None
+    layers: int = 0
+    prefix: int = 0
     adaptation: dict[str, Any] = field(default_factory=dict)
 
 
@@ -52,6 +56,29 @@ class Backbone(nn.Module):
     @abstractmethod
     def forward(self, images: Tensor) -> Features:
         """Standardised images to features. Shapes: ``(B, C, H, W)`` to :class:`Features`."""
+
+    def read(self, images: Tensor, point: FeaturePoint) -> Tensor:
+        """Features at a feature point. Shapes: ``(B, C, H, W)`` -> ``(B, D)``, or ``(B, N, D)`` for tokens.
+
+        Raises: UserError if there is no such point.
+        """
+        if point.layer is not None:
+            check_layer(point.layer, self.info.layers, self.info.name)
+            return pool_spatial(
+                self.after_block(images, point.layer), self.info.prefix, point.pool_at_layer, self.info.name
+            )
+        if point.pool == "embedding":
+            embedding: Tensor = self(images).embedding
+            return embedding
+        return pool_spatial(self.after_block(images, None), self.info.prefix, point.pool, self.info.name)
+
+    def after_block(self, images: Tensor, layer: int | None) -> Tensor:
+        """The map, or all tokens, after block ``layer`` (1 is the first), or at the end.
+
+        Shapes: ``(B, C, H, W)`` -> ``(B, c, h, w)`` or ``(B, prefix + N, c)``.
+        """
+        spatial: Tensor = self(images).spatial
+        return spatial
 
     def encode_tokens(self, images: Tensor, keep: Tensor | None = None) -> Tensor:
         """Tokens of the kept patches only, class token first where there is one.

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock
 
 from ssl_bench.backbones.base import Backbone, BackboneInfo, EmbeddingKind, Features, Pooling, check_embedding
 from ssl_bench.config import BackboneConfig
@@ -35,6 +36,7 @@ class CNNBackbone(Backbone):
             "map",
             width,
             (height, breadth),
+            layers=len(_block_ends(body)),
             adaptation=adaptation,
         )
 
@@ -42,6 +44,25 @@ class CNNBackbone(Backbone):
         """See :meth:`Backbone.forward`."""
         spatial = self.body(images)
         return Features(self.pooling(spatial), spatial)
+
+    def after_block(self, images: Tensor, layer: int | None) -> Tensor:
+        """See :meth:`Backbone.after_block`. A timm network's blocks are its stages, the stem the first of them."""
+        if layer is None:
+            return self.forward(images).spatial
+        if isinstance(self.body, nn.Sequential):
+            shallow: Tensor = self.body[: _block_ends(self.body)[layer - 1]](images)
+            return shallow
+        timm_model: Any = self.body
+        at: list[Tensor] = timm_model.forward_intermediates(images, indices=[layer - 1], intermediates_only=True)
+        return at[0]
+
+
+def _block_ends(body: nn.Module) -> list[int]:
+    """Where the blocks of a body end: after so many parts of a plain sequence of blocks, or timm's stages."""
+    if isinstance(body, nn.Sequential):
+        return [place + 1 for place, part in enumerate(body) if isinstance(part, BasicBlock)]
+    stages = getattr(body, "feature_info", None) if hasattr(body, "forward_intermediates") else None
+    return list(range(1, len(stages) + 1)) if stages is not None else []
 
 
 @torch.no_grad()

@@ -42,6 +42,8 @@ class ViTBackbone(Backbone):
             grid=(grid[0], grid[1]),
             drops_tokens=True,
             patch_size=int(vit.patch_embed.patch_size[0]),
+            layers=len(vit.blocks),
+            prefix=self.prefix,
             adaptation=adaptation,
         )
 
@@ -58,6 +60,15 @@ class ViTBackbone(Backbone):
             tokens = torch.cat([tokens[:, : self.prefix], visible], dim=1)
         encoded: Tensor = self.vit.norm(self.vit.blocks(self.vit.norm_pre(tokens)))
         return encoded
+
+    def after_block(self, images: Tensor, layer: int | None) -> Tensor:
+        """See :meth:`Backbone.after_block`. The final normalisation acts at the end only."""
+        if layer is None:
+            return self.encode_tokens(images)
+        tokens: Tensor = self.vit.norm_pre(self.vit._pos_embed(self.vit.patch_embed(images)))
+        for block in self.vit.blocks[:layer]:
+            tokens = block(tokens)
+        return tokens
 
     def pool_tokens(self, tokens: Tensor) -> Tensor:
         """See :meth:`Backbone.pool_tokens`."""

@@ -19,3 +19,12 @@ def ring_of(height: int, width: int, rings: int) -> Tensor:
     A frequency on a border belongs to the outer ring, whatever the rounding. Shapes: ``(H, W // 2 + 1)``, int64.
     """
     return (radial_frequency(height, width) / 0.5 * rings + 1e-9).floor().long().clamp(max=rings - 1)
+
+
+def dct_ring_of(side: int, rings: int) -> Tensor:
+    """The ring of each coefficient of a two-dimensional DCT-II: index u is a wave of u / (2 side) cycles per pixel.
+
+    Shapes: ``(side, side)``, int64; rings as in :func:`ring_of`.
+    """
+    along = torch.arange(side, dtype=torch.float64) / (2 * side)
+    return (torch.hypot(along[:, None], along[None, :]) / 0.5 * rings + 1e-9).floor().long().clamp(max=rings - 1)

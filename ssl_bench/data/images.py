@@ -68,6 +68,11 @@ class ImageData:
         return self.train.images.shape[-1]
 
     @property
+    def shape(self) -> tuple[int, int, int]:
+        """An image's (C, H, W)."""
+        return self.channels, self.image_size, self.image_size
+
+    @property
     def chance(self) -> float:
         """Test accuracy of always answering the class that is commonest in training."""
         commonest = torch.bincount(self.train.labels, minlength=self.classes).argmax()

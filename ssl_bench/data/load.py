@@ -13,13 +13,15 @@ from torch import Tensor
 from ssl_bench.config import DatasetConfig, section_options
 from ssl_bench.data import DATASETS
 from ssl_bench.data.images import ImageData, Split
+from ssl_bench.data.subspace import project
 from ssl_bench.errors import UserError
 
 
 def load_dataset(config: DatasetConfig) -> ImageData:
-    """The dataset that the settings name, checked and cut to ``limit`` and ``test_limit``.
+    """The dataset that the settings name, checked and cut to ``limit`` and ``test_limit``, then projected if asked.
 
-    Raises: UserError for an unknown name or option, data that are not there or are corrupt, or a limit too large.
+    Raises: UserError for an unknown name or option, data that are not there or are corrupt, a limit too large, or a
+        subspace that these images do not have.
     """
     source_class = DATASETS.get(config.name)
     source = section_options(config, source_class, "dataset")
@@ -27,7 +29,8 @@ def load_dataset(config: DatasetConfig) -> ImageData:
     _check(config.name, data)
     train = _subset(data.train, config.limit, f"dataset {config.name!r}: limit", "training")
     test = _subset(data.test, config.test_limit, f"dataset {config.name!r}: test_limit", "test")
-    return replace(data, train=train, test=test)
+    data = replace(data, train=train, test=test)
+    return data if config.subspace is None else project(data, config.subspace)
 
 
 def data_roots(config: DatasetConfig) -> list[Path]:

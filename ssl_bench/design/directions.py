@@ -52,7 +52,7 @@ class Directions:
         """Images about their mean with all bands but one withheld. Shapes: ``(N, C, H, W)`` to the same, float32."""
         kept = (self.coordinates(images) * (self.band_of == band)).float()
         back = None if self.channels is None else self.channels.T
-        return _rotated(self.basis.images(kept, images.shape[1:]), back)
+        return _rotated(self.basis.images(kept), back)
 
     def whitened(self, images: Tensor) -> Tensor:
         """Coordinates of standardised images, each of unit variance; 0 where the data have none. -> ``(N, R)``."""
@@ -78,7 +78,7 @@ def make_directions(data: ImageData, bands: int, stationary: bool) -> Directions
         variances[variances < 1e-9 * variances.max()] = 0
     else:
         eigen = eigenbasis(data)
-        pca = PCABasis(eigen, bands)
+        pca = PCABasis(eigen, data.shape, bands)
         basis, variances = pca, eigen.variances
         norms, channels = torch.ones_like(variances), None
         mean = eigen.components.T @ eigen.mean

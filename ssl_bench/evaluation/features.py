@@ -1,4 +1,4 @@
-"""Frozen embeddings of clean images, computed once a set of weights."""
+"""Frozen features of clean images, computed once a set of weights."""
 
 from __future__ import annotations
 
@@ -10,33 +10,40 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from ssl_bench.backbones.feature_point import EMBEDDING, FeaturePoint
 from ssl_bench.data.images import ImageData, Split
 from ssl_bench.errors import UserError
 from ssl_bench.evaluation.subject import Subject, in_batches
 from ssl_bench.files import save_tensors
 
+CHUNK = 65_536
 
-def embed(subject: Subject, data: ImageData, split: Split, cache: Path | None) -> Tensor:
-    """Embeddings of a split's clean images.
 
-    ``cache`` is a folder where features are kept by weights, dataset and images; ``None`` keeps nothing.
+def features(
+    subject: Subject, data: ImageData, split: Split, cache: Path | None, point: FeaturePoint = EMBEDDING
+) -> Tensor:
+    """Features of a split's clean images at a feature point.
 
-    Returns: float32 ``(N, D)``.
+    ``cache`` is a folder where they are kept by weights, transform, feature point, dataset and images; ``None`` keeps
+    nothing. Tokens are never kept: they are as large as the dataset, and quick to make again.
 
-    Raises: UserError if an embedding is not finite.
+    Returns: float32 ``(N, D)``, or ``(N, T, D)`` for tokens.
+
+    Raises: UserError if a feature is not finite, or there is no such feature point.
     """
-    file = None if cache is None else cache / f"embedding_{subject.weights}_{_images_key(data, split)}.safetensors"
-    if file is not None and file.exists():
+    keep = cache is not None and point.pool != "tokens"
+    file = cache / f"features_{_key(subject, data, split, point)}.safetensors" if cache is not None else None
+    if keep and file is not None and file.exists():
         try:
-            return load_file(file)["embedding"]
+            return load_file(file)["features"]
         except (OSError, SafetensorError, KeyError):
             pass  # a damaged cache is computed anew
-    embedding = in_batches(subject.encode, split.images, data.standardised)
-    if not bool(torch.isfinite(embedding).all()):
-        raise UserError(f"{subject.name}: its embeddings of {data.name} are not finite; nothing can be probed")
-    if file is not None:
-        save_tensors(file, {"embedding": embedding})
-    return embedding
+    made = in_batches(lambda images: subject.read(images, point), split.images, data.standardised)
+    if not bool(torch.isfinite(made).all()):
+        raise UserError(f"{subject.name}: its features of {data.name} are not finite; nothing can be probed")
+    if keep and file is not None:
+        save_tensors(file, {"features": made})
+    return made
 
 
 def standardise(features: Tensor, like: Tensor) -> Tensor:
@@ -44,13 +51,26 @@ def standardise(features: Tensor, like: Tensor) -> Tensor:
 
     Shapes: ``(N, D)``, ``(M, D)`` -> ``(N, D)``.
     """
-    mean, std = like.double().mean(0), like.double().std(0, correction=0)
-    scale = torch.where(std > 1e-8 * std.max().clamp(min=1e-30), 1 / std.clamp(min=1e-30), 0.0)
+    mean, scale = scaling(like)
     return ((features.double() - mean) * scale).float()
 
 
-def _images_key(data: ImageData, split: Split) -> str:
-    """Which images, standardised how: a hash of the pixels and of the training statistics."""
+def scaling(like: Tensor) -> tuple[Tensor, Tensor]:
+    """What standardising subtracts and then multiplies by: the mean, and 1 / deviation or 0 where there is none.
+
+    Shapes: ``(M, D)`` -> ``(D,)``, ``(D,)`` float64.
+    """
+    # In chunks: the tokens of a dataset would not fit into memory a second time, as float64.
+    chunks = torch.split(like, CHUNK)
+    mean = torch.stack([chunk.double().sum(0) for chunk in chunks]).sum(0) / len(like)
+    variance = torch.stack([(chunk.double() - mean).square().sum(0) for chunk in chunks]).sum(0) / len(like)
+    std = variance.sqrt()
+    scale = torch.where(std > 1e-8 * std.max().clamp(min=1e-30), 1 / std.clamp(min=1e-30), 0.0)
+    return mean, scale
+
+
+def _key(subject: Subject, data: ImageData, split: Split, point: FeaturePoint) -> str:
+    """A hash of all that decides features: weights, transform, feature point, pixels, the training statistics."""
     digest = hashlib.sha256(split.images.contiguous().numpy().tobytes())
-    digest.update(repr(data.statistics).encode())
-    return digest.hexdigest()[:16]
+    digest.update(repr((data.statistics, subject.weights, subject.transform, str(point))).encode())
+    return digest.hexdigest()[:24]

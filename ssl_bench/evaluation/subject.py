@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from ssl_bench.backbones.feature_point import EMBEDDING, FeaturePoint
 
 ImagesToTensor = Callable[[Tensor], Tensor]
 BATCH = 512
@@ -14,19 +17,36 @@ BATCH = 512
 
 @dataclass(frozen=True)
 class Subject:
-    """A frozen encoder at one moment of its training.
+    """A frozen encoder at one moment of its training. All images it is given are standardised, ``(B, C, H, W)``.
 
-    ``encode`` maps standardised images ``(B, C, H, W)`` to embeddings ``(B, D)``; ``reconstruct`` maps them to images,
-    or is ``None``. ``weights`` is a hash of the weights: the key of what is cached about them.
+    Attributes:
+        name: For messages.
+        read: Images to features at a feature point, ``(B, D)`` or tokens ``(B, N, D)``; raises UserError where there is
+            no such point.
+        weights: A hash of the weights: the key of what is cached about them.
+        step, samples_seen, trained: How far its training is; ``trained`` is false for an encoder without weights.
+        reconstruct: Images to images, ``None`` without a decoder.
+        classify: Images to scores ``(B, K)`` of a classifier of its own, ``None`` without one.
+        transform: What becomes of a standardised image before the encoder sees it, in words; part of the cache's key.
+        trainable: Makes a fresh module, images to embeddings, whose weights may be trained; ``None`` if it cannot.
+        details: What else is recorded beside its measurements, such as where its weights came from.
     """
 
     name: str
-    encode: ImagesToTensor
-    reconstruct: ImagesToTensor | None
+    read: Callable[[Tensor, FeaturePoint], Tensor]
     weights: str
-    step: int
-    samples_seen: int
-    trained: bool
+    step: int = 0
+    samples_seen: int = 0
+    trained: bool = True
+    reconstruct: ImagesToTensor | None = None
+    classify: ImagesToTensor | None = None
+    transform: str = "as standardised"
+    trainable: Callable[[], nn.Module] | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def encode(self, images: Tensor) -> Tensor:
+        """The embedding. Shapes: ``(B, C, H, W)`` -> ``(B, D)``."""
+        return self.read(images, EMBEDDING)
 
 
 @torch.no_grad()
@@ -35,7 +55,7 @@ def in_batches(function: ImagesToTensor, images: Tensor, prepare: ImagesToTensor
 
     Args:
         function: Standardised images ``(B, C, H, W)`` to ``(B, ...)``.
-        images: uint8 ``(N, C, H, W)``.
-        prepare: uint8 images to what ``function`` takes.
+        images: uint8 ``(N, C, H, W)``, or whatever ``prepare`` takes.
+        prepare: A batch of ``images`` to what ``function`` takes.
     """
     return torch.cat([function(prepare(chunk)).float().cpu() for chunk in torch.split(images, BATCH)])

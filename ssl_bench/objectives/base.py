@@ -111,3 +111,10 @@ class Objective(nn.Module):
         Shapes: ``(B, C, H, W)`` to the same.
         """
         return None
+
+    def classify(self, images: Tensor) -> Tensor | None:
+        """Scores of the objective's own classifier for *clean* standardised images; ``None`` if it has none.
+
+        Shapes: ``(B, C, H, W)`` -> ``(B, K)``, the largest score at the class it answers.
+        """
+        return None

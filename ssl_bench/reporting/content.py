@@ -18,6 +18,7 @@ from ssl_bench.reporting.groups import Block, Group, make_blocks
 from ssl_bench.reporting.headline import headline
 from ssl_bench.reporting.numbers import count
 from ssl_bench.reporting.protocols import BANDS, describe
+from ssl_bench.reporting.subspaces import SubspacePart, subspace_parts
 from ssl_bench.reporting.tables import Table, all_band_tables, probe_table, runs_table
 
 SHOWN = 160
@@ -57,6 +58,7 @@ class Content:
     """The whole report; ``runs`` are those shown, in the order found."""
 
     title: str
+    subspaces: tuple[SubspacePart, ...]
     sections: tuple[Section, ...]
     lost: tuple[Notice, ...]
     skipped: tuple[Notice, ...]
@@ -79,8 +81,10 @@ def make_content(collection: Collection, folder: Path) -> Content:
     blocks, duplicates = make_blocks(collection.runs)
     groups = [group for block in blocks for group in block.groups]
     shown = tuple(run for group in groups for run in group.runs)
+    subspaces = tuple(subspace_parts(blocks))
     return Content(
-        title="Comparison on " + ", ".join(block.dataset for block in blocks),
+        title=_title(blocks, subspaces),
+        subspaces=subspaces,
         sections=tuple(_section(block) for block in blocks),
         lost=(*_lost(shown), *collection.left_out, *duplicates),
         skipped=collection.skipped,
@@ -92,6 +96,14 @@ def make_content(collection: Collection, folder: Path) -> Content:
         recipes=tuple(_recipe(group, folder) for group in groups),
         runs=shown,
     )
+
+
+def _title(blocks: Sequence[Block], subspaces: Sequence[SubspacePart]) -> str:
+    """The datasets; where subspaces of one are compared, each once."""
+    if not subspaces:
+        return "Comparison on " + ", ".join(block.dataset for block in blocks)
+    names = dict.fromkeys(group.config.dataset.name for block in blocks for group in block.groups)
+    return f"Comparison on PCA subspaces of {', '.join(names)}"
 
 
 def _section(block: Block) -> Section:

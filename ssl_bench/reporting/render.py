@@ -13,6 +13,8 @@ from ssl_bench.reporting.content import Content, Section
 from ssl_bench.reporting.figures import Span, band_panel, colour_stops, loss_panel
 from ssl_bench.reporting.groups import Block, Group
 from ssl_bench.reporting.pictures import Strip, example_strips
+from ssl_bench.reporting.subspace_figure import subspace_panel
+from ssl_bench.reporting.subspaces import SubspacePart
 from ssl_bench.reporting.tables import BASIS_NAMES, QUANTITY_NAMES, Table, band_tables
 
 
@@ -66,8 +68,14 @@ def render_html(content: Content, created: str, version: str) -> str:
     environment.filters["tie"] = _tie
     names = (f"figure{number}" for number in range(1, 1_000_000))
     pages = [_page(section, names, len(content.sections)) for section in content.sections]
+    subspaces = [(part, (_subspace_figure(part, next(names)),)) for part in content.subspaces]
     template = environment.get_template("template.html.jinja")
-    return template.render(content=content, pages=pages, created=created, version=version)
+    return template.render(content=content, subspaces=subspaces, pages=pages, created=created, version=version)
+
+
+def _subspace_figure(part: SubspacePart, name: str) -> Panel:
+    note = f"{part.accuracy}; bars are the deviation over seeds"
+    return Panel(part.title, note, Markup(subspace_panel(part, name)))
 
 
 def _page(section: Section, names: Iterator[str], datasets: int) -> Page:

@@ -11,15 +11,17 @@ from typing import Any
 from ssl_bench.reporting.bands import BASES, HALF_TIMES
 from ssl_bench.reporting.collect import Notice, Run
 from ssl_bench.reporting.content import Content, Fact
+from ssl_bench.reporting.subspaces import SubspacePart, subspace_facts
 from ssl_bench.reporting.tables import Table
 
 SUMMARY_COLUMNS = (
     "id", "directory", "objective", "noise", "views_noise", "backbone", "embedding",
     "dataset", "seed", "epochs", "samples_seen", "seconds", "status",
 )  # fmt: skip
-PROBE_COLUMNS = ("linear_top1", "linear_low", "linear_high", "knn_top1", "selected_lr", "protocol")
+SUBSPACE_COLUMNS = {"subspace": "spec", "subspace_variance": "variance", "subspace_components": "components"}
+PROBE_COLUMNS = ("head_top1", "linear_top1", "linear_low", "linear_high", "knn_top1", "selected_lr", "protocol")
 ORDER_COLUMNS = tuple(f"order_{basis}_{key}" for basis in BASES for key in HALF_TIMES.values())
-COLUMNS = (*SUMMARY_COLUMNS, *PROBE_COLUMNS, *ORDER_COLUMNS, "reference", "error")
+COLUMNS = (*SUMMARY_COLUMNS, *SUBSPACE_COLUMNS, *PROBE_COLUMNS, *ORDER_COLUMNS, "reference", "error")
 SPECIAL = re.compile(r"([\\`*|\[\]])")
 
 
@@ -34,7 +36,7 @@ def render_csv(runs: Sequence[Run]) -> str:
 
 def render_markdown(content: Content, page: str) -> str:
     """Headline, tables and lists; ``page`` is the name of the file that holds the figures."""
-    parts = [f"# {_escape(content.title)}"]
+    parts = [f"# {_escape(content.title)}", *_subspaces(content.subspaces)]
     for section in content.sections:
         parts.append(f"## {_escape(section.block.dataset)}")
         parts.append(" ".join(_escape(sentence) for sentence in section.headline))
@@ -57,9 +59,19 @@ def render_markdown(content: Content, page: str) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def _subspaces(found: Sequence[SubspacePart]) -> Iterator[str]:
+    if found:
+        yield "## PCA subspaces"
+    for part in found:
+        yield " ".join(_escape(sentence) for sentence in part.findings)
+        yield _table(part.table)
+
+
 def _csv_row(run: Run) -> dict[str, Any]:
     row: dict[str, Any] = {key: run.summary[key] for key in SUMMARY_COLUMNS}
     row |= {"reference": int(run.reference), "error": run.summary["error"]}
+    facts = subspace_facts(run)
+    row |= {column: facts[key] for column, key in SUBSPACE_COLUMNS.items() if key in facts}
     if run.probe is not None:
         low, high = run.probe["linear_interval"]
         row |= {key: run.probe[key] for key in PROBE_COLUMNS if key in run.probe} | {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ssl_bench.config import Config
 from ssl_bench.files import read_json
 from ssl_bench.runs.directory import RunDirectory
 
@@ -13,6 +14,7 @@ PROBE_KEYS = (
     "linear_interval",
     "held_out_top1",
     "knn_top1",
+    "head_top1",
     "selected_lr",
     "train_samples",
     "test_samples",
@@ -47,6 +49,7 @@ def summarise_run(run: RunDirectory) -> dict[str, Any]:
         "seconds": record.get("timings", {}).get("train_seconds", 0.0),
         "status": record["status"],
         "chance": record.get("dataset", {}).get("chance"),
+        "subspace": record.get("dataset", {}).get("subspace"),
         "error": record.get("error"),
         "probe": _probe(run),
         "spectrum": _spectrum(run),
@@ -60,7 +63,7 @@ def _probe(run: RunDirectory) -> dict[str, Any] | None:
     last = content["snapshots"][-1]
     if last["step"] != run.last_step:
         return None  # an earlier snapshot was probed, the trained encoder was not
-    return {"protocol": content["protocol"], **{key: last[key] for key in PROBE_KEYS}}
+    return {"protocol": content["protocol"], **{key: last.get(key) for key in PROBE_KEYS}}
 
 
 def _spectrum(run: RunDirectory) -> dict[str, Any] | None:
@@ -69,4 +72,11 @@ def _spectrum(run: RunDirectory) -> dict[str, Any] | None:
     content = read_json(run.spectrum_file)
     if content["snapshots"][-1]["step"] != run.last_step:
         return None
-    return {key: content[key] for key in ("pca", "radial", "order")}
+    keys = ("pca", "patch_pca", "radial", "dct", "order", "embedding", "accuracy", "r2_gap", "token_spectrum")
+    return {key: content.get(key) for key in keys}  # files of earlier versions hold fewer
+
+
+def configuration_name(config: Config) -> str:
+    """A configuration in one line, without its seed."""
+    inside = "".join(f" {spec}" for spec in (config.noise, config.target, config.views.noise) if spec)
+    return f"{config.objective.name}{inside} {config.backbone.name} {config.dataset.name}"

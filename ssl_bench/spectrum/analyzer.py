@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
-from ssl_bench.spectrum.bases import Basis, band_sums
+from ssl_bench.spectrum.altered import Altered
+from ssl_bench.spectrum.bases import Basis, band_frequencies, band_sums
+
+# How many images say at which frequencies a band lies.
+FREQUENCY_SAMPLES = 256
 
 
 @dataclass(frozen=True)
 class Targets:
     """One basis and the coefficients of the images it is used on, centred at the mean of the fitting part.
 
-    Shapes: fit ``(N, R)``, test ``(M, R)``; reference: energy of the test images a band, ``(bands,)``;
-    variance_fraction: share of the training images' variance a band, ``(bands,)``.
+    Shapes: fit ``(N, R)``, test ``(M, R)``; of each band, ``(bands,)``: reference, energy of the test images;
+    variance_fraction, share of the training images' variance; frequency, mean of their energy in cycles per pixel.
     """
 
     basis: Basis
@@ -23,6 +28,7 @@ class Targets:
     test: Tensor
     reference: Tensor
     variance_fraction: Tensor
+    frequency: Tensor
 
 
 @dataclass(frozen=True)
@@ -30,13 +36,15 @@ class Measurement:
     """What one snapshot did with the images, before one basis.
 
     Shapes: embeddings ``(N, D)`` of the fitting images and ``(M, D)`` of the test images; difference ``(M, C, H, W)``,
-    test image minus reconstruction, ``None`` where nothing is reconstructed.
+    test image minus reconstruction, ``None`` where nothing is reconstructed. ``altered`` answers for images changed
+    within the basis; ``None`` for a basis in which images are not altered.
     """
 
     targets: Targets
     fit_embedding: Tensor
     test_embedding: Tensor
     difference: Tensor | None
+    altered: Altered | None = None
 
 
 # One number a band, or None where the question does not arise. A third-party analyzer is such a function, named in the
@@ -49,4 +57,20 @@ def make_targets(basis: Basis, fit_images: Tensor, test_images: Tensor) -> Targe
     fit, test = basis.coefficients(fit_images), basis.coefficients(test_images)
     mean = fit.double().mean(0).float()
     fit, test = fit - mean, test - mean
-    return Targets(basis, fit, test, band_sums(test.double().square().mean(0), basis), basis.variance_fraction(fit))
+    return Targets(
+        basis,
+        fit,
+        test,
+        reference=band_sums(test.double().square().mean(0), basis),
+        variance_fraction=basis.variance_fraction(fit),
+        frequency=band_frequencies(basis, fit[:FREQUENCY_SAMPLES]),
+    )
+
+
+def random_directions(images: Tensor, dim: int) -> Tensor:
+    """As many random directions of pixel space as an embedding has dimensions: what it is compared with as chance.
+
+    Shapes: ``(N, C, H, W)`` -> ``(N, dim)``.
+    """
+    flat = images.flatten(1)
+    return flat @ torch.randn(flat.shape[1], dim, generator=torch.Generator().manual_seed(0))

@@ -1,4 +1,4 @@
-"""What an encoder holds of each band: error of its reconstructions, and what a ridge regression reads from it."""
+"""The analyzers: what an encoder holds of each band, how far it moves with it, and what its probe needs of it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ssl_bench.evaluation.features import standardise
+from ssl_bench.spectrum import altered
 from ssl_bench.spectrum.analyzer import Measurement
 from ssl_bench.spectrum.bases import band_sums
 
@@ -57,3 +58,45 @@ def decodability(measurement: Measurement) -> list[float]:
     test = errors(measurement.test_embedding, targets.test).gather(0, chosen[None])[0]
     scores: list[float] = (1 - test / targets.reference).tolist()
     return scores
+
+
+def sensitivity(measurement: Measurement) -> list[float] | None:
+    """How far the embedding moves when a random change of fixed norm is made within each band.
+
+    Mean distance over images, in units of the embedding's own spread (root of its total variance), so that encoders
+    compare. The norm is a setting, in units of a standardised image's.
+    """
+    asked = measurement.altered
+    if asked is None:
+        return None
+    moved = asked.nudged(measurement.targets.basis)
+    values: list[float] = altered.displacement(moved, asked.embedding, asked.spread).tolist()
+    return values
+
+
+def sensitivity_error(measurement: Measurement) -> list[float] | None:
+    """Error of the frozen probe on the images of :func:`sensitivity`, for each band."""
+    asked = measurement.altered
+    if asked is None:
+        return None
+    return altered.probe_error(asked.scores, asked.nudged(measurement.targets.basis), asked.labels)
+
+
+def accuracy_band(measurement: Measurement) -> list[float] | None:
+    """Accuracy of the frozen probe on band-passed images: each band alone."""
+    return _accuracy(measurement, altered.only)
+
+
+def accuracy_low(measurement: Measurement) -> list[float] | None:
+    """Accuracy of the frozen probe on low-passed images: each band with those before it."""
+    return _accuracy(measurement, altered.low)
+
+
+def accuracy_high(measurement: Measurement) -> list[float] | None:
+    """Accuracy of the frozen probe on high-passed images: each band with those after it."""
+    return _accuracy(measurement, altered.high)
+
+
+def _accuracy(measurement: Measurement, kept: altered.Kept) -> list[float] | None:
+    asked = measurement.altered
+    return None if asked is None else asked.accuracies(measurement.targets.basis, kept)

@@ -1,133 +1,149 @@
-"""Band curves over a run's snapshots: the content of spectrum.json."""
+"""What one snapshot holds: a row of spectrum.json, and a few pictures beside it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ssl_bench.config import AnalysisConfig
-from ssl_bench.data.images import ImageData, Split
-from ssl_bench.data.moments import eigenbasis
-from ssl_bench.evaluation.features import embed
+from ssl_bench.backbones.feature_point import FeaturePoint
+from ssl_bench.clock import Clock
+from ssl_bench.config import EvaluationConfig
+from ssl_bench.errors import UserError
+from ssl_bench.evaluation.features import features
+from ssl_bench.evaluation.metrics.summary import embedding_metrics
+from ssl_bench.evaluation.probe import Task, check_features
+from ssl_bench.evaluation.ridge import RidgeClassifier, ridge_classifier
 from ssl_bench.evaluation.subject import Subject, in_batches
-from ssl_bench.seeds import derive_seed
 from ssl_bench.spectrum import ANALYZERS
-from ssl_bench.spectrum.analyzer import Measurement, Targets, make_targets
-from ssl_bench.spectrum.bases import Basis, PCABasis, RadialBasis
-from ssl_bench.spectrum.embedding import alpha_req, rankme
-from ssl_bench.spectrum.half_times import first_crossing, order_correlation
+from ssl_bench.spectrum.altered import Altered, spread_of
+from ssl_bench.spectrum.analyzer import Measurement
+from ssl_bench.spectrum.bases import PCABasis
+from ssl_bench.spectrum.bench import ALTERED, Bench
+from ssl_bench.spectrum.heat_map import heat_map
+from ssl_bench.spectrum.r2_gap import r2_gap
+from ssl_bench.spectrum.token_map import log_amplitude
 
 # The name of what is measured here and how; stored with every curve.
-PROTOCOL = "bands/1"
+PROTOCOL = "bands/2"
 EXAMPLES = 8
-# Below this final R^2 a band was not learned, and half of it is noise: it has no half-time.
-LEAST_DECODABLE = 0.05
 
 
-@dataclass(frozen=True)
-class Bench:
-    """The images and bases every subject on a dataset is measured with; made once."""
+def measure(bench: Bench, subject: Subject, cache: Path | None, *, last: bool) -> dict[str, Any]:
+    """One snapshot: what every analyzer says of each band of each basis, and of the embedding as a whole.
 
-    data: ImageData
-    fit: Split
-    test: Split
-    targets: tuple[Targets, ...]
+    ``last`` asks for what only the end of a run is worth: the metrics that look at views.
 
-
-def make_bench(data: ImageData, settings: AnalysisConfig) -> Bench:
-    """Choose the images (the same for all runs, whatever their seed) and project them on the bases."""
-    fit = data.train.take(_choose(len(data.train), settings.fit_samples, "fit"))
-    test = data.test.take(_choose(len(data.test), settings.test_samples, "test"))
-    bases: list[Basis] = [
-        PCABasis(eigenbasis(data), settings.bands),
-        RadialBasis(data.channels, data.image_size, min(settings.bands, data.image_size // 2)),
-    ]
-    images = data.standardised(fit.images), data.standardised(test.images)
-    return Bench(data, fit, test, tuple(make_targets(basis, *images) for basis in bases))
-
-
-def measure(bench: Bench, subject: Subject, cache: Path | None) -> dict[str, Any]:
-    """One snapshot: what every analyzer says of each band of each basis."""
-    fit = embed(subject, bench.data, bench.fit, cache)
-    test = embed(subject, bench.data, bench.test, cache)
-    difference = _difference(bench, subject)
+    Raises: UserError if a feature is not finite, or all are the same.
+    """
+    clock = Clock()
+    with clock.part("features"):
+        fit = features(subject, bench.data, bench.fit, cache)
+        test = features(subject, bench.data, bench.test, cache)
+    check_features(fit, subject.name)
+    with clock.part("reconstructions"):
+        difference = _difference(bench, subject)
     row: dict[str, Any] = {
         "step": subject.step,
         "samples_seen": subject.samples_seen,
         "trained": subject.trained,
-        "embedding": {"rankme": rankme(test), **alpha_req(test)},
+        "weights": subject.weights,
+        "dimension": test.shape[1],
     }
+    with clock.part("embedding"):
+        row["embedding"] = embedding_metrics(test, _view_embeddings(bench, subject) if last else None)
+        row["embedding_spectrum"] = _eigenvalues(test)
+        row["token_spectrum"] = _token_spectrum(bench, subject)
+    altered = make_altered(bench, subject, fit, test)
+    row["accuracy"] = float((altered.scores(altered.embedding).argmax(1) == altered.labels).double().mean())
     for targets in bench.targets:
-        measurement = Measurement(targets, fit, test, difference)
-        answers = {name: ANALYZERS.get(name)(measurement) for name in ANALYZERS}
-        row[targets.basis.name] = {
-            name: None if answer is None else [_finite(value) for value in answer] for name, answer in answers.items()
-        }
-    return row
+        measurement = Measurement(targets, fit, test, difference, altered if targets.basis.name == ALTERED else None)
+        answers = {}
+        for name in ANALYZERS:
+            with clock.part(name):
+                answers[name] = _finite_all(ANALYZERS.get(name)(measurement))
+        row[targets.basis.name] = answers
+        if isinstance(targets.basis, PCABasis):
+            with clock.part("r2_gap"):
+                row["r2_gap"] = r2_gap(targets.basis.variances, targets.fit, fit, targets.test, test)
+    return {**row, "seconds": clock.rounded()}
 
 
-def examples(bench: Bench, subject: Subject) -> dict[str, Tensor]:
-    """A few test images and what the subject makes of them, as floats in 0..1. Shapes: ``(8, C, H, W)`` each."""
+def make_altered(bench: Bench, subject: Subject, fit: Tensor, test: Tensor) -> Altered:
+    """An encoder and a frozen ridge probe before the images to alter. Shapes: embeddings ``(N, D)``, ``(M, D)``."""
+    count = bench.settings.altered_samples
+    images = bench.data.standardised(bench.test.images[:count])
+    size = math.prod(bench.data.shape)
+    return Altered(
+        images=images,
+        labels=bench.test.labels[:count],
+        embedding=test[:count],
+        encode=lambda changed: in_batches(subject.encode, changed, _as_it_is),
+        scores=_frozen_probe(bench, fit),
+        spread=spread_of(test),
+        norm=bench.settings.wave_norm * math.sqrt(size),
+    )
+
+
+def _frozen_probe(bench: Bench, fit: Tensor) -> RidgeClassifier:
+    """The classifier of ``ridge/1`` on the fitting images, without classes of one: none can be held out."""
+    labels = bench.fit.labels
+    several = torch.bincount(labels, minlength=bench.data.classes)[labels] > 1
+    known = fit[several]
+    return ridge_classifier(Task(known, labels[several], known[:0], bench.data.classes, EvaluationConfig()))
+
+
+def pictures(bench: Bench, subject: Subject, cache: Path | None) -> dict[str, Tensor]:
+    """A few test images and what the subject makes of them, as floats in 0..1; and the Fourier heat map.
+
+    Shapes: ``images`` and ``reconstructions`` ``(8, C, H, W)``; ``heat_displacement`` and ``heat_error`` ``(h, w)``, at
+    the frequencies ``heat_rows`` and ``heat_columns``, cycles per pixel.
+    """
     images = bench.test.images[:EXAMPLES]
     shown = {"images": images.float() / 255}
     if subject.reconstruct is not None:
         made = in_batches(subject.reconstruct, images, bench.data.standardised)
         shown["reconstructions"] = bench.data.statistics.restore(made)
-    return shown
-
-
-def summarise(bench: Bench, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Bands of each basis at the last snapshot, with half-times over all: the ``BAND`` lists and their order."""
-    summary: dict[str, Any] = {"trained": rows[-1]["trained"], "embedding": rows[-1]["embedding"]}
-    for targets in bench.targets:
-        name = targets.basis.name
-        summary[name] = [_band(targets, rows, index) for index in range(len(targets.basis.bands))]
-    summary["order"] = {
-        targets.basis.name: {
-            key: order_correlation([band[key] for band in summary[targets.basis.name]])
-            for key in ("half_time", "decodability_half_time")
-        }
-        for targets in bench.targets
-    }
-    return summary
-
-
-def _band(targets: Targets, rows: Sequence[dict[str, Any]], index: int) -> dict[str, Any]:
-    band = targets.basis.bands[index]
-    samples = [row["samples_seen"] for row in rows]
-    curves = [row[targets.basis.name] for row in rows]
-    errors, decoded = (_curve(curves, name, index) for name in ("relative_error", "decodability"))
-    half = first_crossing(samples, errors, 0.5, falling=True) if errors else None
-    learned = decoded is not None and decoded[-1] >= LEAST_DECODABLE
-    decoded_half = first_crossing(samples, decoded, decoded[-1] / 2, falling=False) if decoded and learned else None
+    fit = features(subject, bench.data, bench.fit, cache)
+    test = features(subject, bench.data, bench.test, cache)
+    heat = heat_map(make_altered(bench, subject, fit, test), bench.settings.wave_samples)
     return {
-        "index": index,
-        "low": band.low,
-        "high": band.high,
-        "variance_fraction": float(targets.variance_fraction[index]),
-        "relative_error": errors[-1] if errors else None,
-        "half_time": None if half is None else round(half, 1),
-        "decodability": decoded[-1] if decoded else None,
-        "decodability_half_time": None if decoded_half is None else round(decoded_half, 1),
+        **shown,
+        "heat_rows": heat.rows,
+        "heat_columns": heat.columns,
+        "heat_displacement": heat.displacement,
+        "heat_error": heat.error,
     }
 
 
-def _curve(curves: Sequence[dict[str, Any]], name: str, index: int) -> list[float] | None:
-    """One band's values over the snapshots; ``None`` if any snapshot has none."""
-    values = [None if curve[name] is None else curve[name][index] for curve in curves]
-    known = [value for value in values if value is not None]
-    return known if len(known) == len(values) else None
+def _view_embeddings(bench: Bench, subject: Subject) -> Tensor:
+    """Embeddings of the views every subject is shown. Shapes: -> ``(n, q, D)``."""
+    made = []
+    for views in bench.views():
+        embedding = in_batches(subject.encode, views.flatten(0, 1), _as_it_is)
+        made.append(embedding.view(*views.shape[:2], -1))
+    return torch.cat(made)
 
 
-def _finite(value: float) -> float | None:
-    """JSON has no NaN: a band without energy has no relative error."""
-    return float(value) if math.isfinite(value) else None
+def _eigenvalues(embedding: Tensor) -> list[float]:
+    """Share of the embedding's variance in each of its principal directions, descending, to six digits."""
+    centred = embedding.double() - embedding.double().mean(0)
+    values = torch.linalg.eigvalsh(centred.T @ centred).flip(0).clamp(min=0)
+    return [float(f"{value:.6g}") for value in (values / values.sum().clamp(min=1e-300)).tolist()]
+
+
+def _token_spectrum(bench: Bench, subject: Subject) -> list[float] | None:
+    """Log amplitude of the last map of tokens, over some test images; ``None`` for an encoder without a map."""
+    images = bench.test.images[: bench.settings.altered_samples]
+    try:
+        maps = in_batches(lambda some: subject.read(some, FeaturePoint("map")), images, bench.data.standardised)
+    except UserError:
+        return None
+    values = log_amplitude(maps)
+    return None if values is None else _finite_all(values)
 
 
 def _difference(bench: Bench, subject: Subject) -> Tensor | None:
@@ -137,7 +153,10 @@ def _difference(bench: Bench, subject: Subject) -> Tensor | None:
     return bench.data.standardised(bench.test.images) - made
 
 
-def _choose(available: int, wanted: int, purpose: str) -> Tensor:
-    """The first ``wanted`` of a fixed shuffle, so that a smaller choice is a part of a larger one."""
-    generator = torch.Generator().manual_seed(derive_seed(0, f"analysis {purpose}"))
-    return torch.randperm(available, generator=generator)[:wanted]
+def _finite_all(values: Any) -> Any:
+    """JSON has no NaN: a band without energy has no relative error."""
+    return None if values is None else [float(value) if math.isfinite(value) else None for value in values]
+
+
+def _as_it_is(images: Tensor) -> Tensor:
+    return images

@@ -21,6 +21,7 @@ from ssl_bench.objectives.base import Given, Objective
 from ssl_bench.resolve import resolve
 from ssl_bench.runs.directory import RunDirectory
 from ssl_bench.runs.environment import now
+from ssl_bench.runs.summary import configuration_name
 from ssl_bench.seeds import derive_seed
 from ssl_bench.targets import make_target
 from ssl_bench.training.checkpoint import State
@@ -114,8 +115,7 @@ def build_objective(config: Config, data: ImageData) -> Objective:
 
 def title(config: Config) -> str:
     """A run in one line, for progress and tables."""
-    inside = "".join(f" {spec}" for spec in (config.noise, config.target, config.views.noise) if spec)
-    return f"{config.objective.name}{inside} {config.backbone.name} {config.dataset.name} seed {config.seed}"
+    return f"{configuration_name(config)} seed {config.seed}"
 
 
 def _describe(config: Config, data: ImageData, objective: Objective, fabric: Fabric) -> dict[str, Any]:

@@ -1,0 +1,70 @@
+"""Accuracy against the variance that a PCA subspace really holds: a curve a side, controls as marks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ssl_bench.reporting.figures import INK, LINE, MUTED, STYLE
+from ssl_bench.reporting.numbers import count, percent
+from ssl_bench.reporting.spread import Spread
+from ssl_bench.reporting.subspaces import SIDES, Point, SubspacePart
+from ssl_bench.reporting.svg import to_svg
+
+COLOURS = {"top": LINE, "bottom": "#a8501c", "random": MUTED}
+MARKS = {"top": "o", "bottom": "s", "random": "x"}
+
+
+def subspace_panel(part: SubspacePart, name: str) -> str:
+    """The figure of a part as SVG; ``name`` is the prefix of its ids. A bar is the deviation over seeds."""
+    known = part.known
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(4.6, 3.4), facecolor="none")
+        axes = figure.add_axes((0.13, 0.26, 0.84, 0.71))
+        for side in ("top", "bottom", "random"):
+            _draw_side(axes, side, [(point, value) for point, value in known if point.side == side])
+        for point, value in known:
+            if point.side == SIDES[0]:
+                axes.axhline(100 * value.mean, color=INK, linewidth=0.8, linestyle=(0, (6, 3)), label=point.name)
+        if part.chance is not None:
+            axes.axhline(100 * part.chance, color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)), label="chance")
+        axes.set_xlim(-2, 102)
+        axes.set_xlabel("variance held, % of the training images'")
+        axes.set_ylabel(f"top-1 of the {part.accuracy}, %")
+        figure.legend(*axes.get_legend_handles_labels(), loc="lower center", ncols=3, frameon=False)
+        return to_svg(figure, name, _description(part, known))
+
+
+def _draw_side(axes: Axes, side: str, found: Sequence[tuple[Point, Spread]]) -> None:
+    """What was asked for by share is joined by a line; controls are hollow, or crosses, and stand alone."""
+    for control in (False, True):
+        chosen = [(point, value) for point, value in found if point.control == control]
+        if not chosen:
+            continue
+        hollow = control and side != "random"
+        axes.errorbar(
+            [100 * (point.variance or 0.0) for point, _ in chosen],
+            [100 * value.mean for _, value in chosen],
+            yerr=[100 * (value.sd or 0.0) for _, value in chosen],
+            color=COLOURS[side],
+            marker=MARKS[side],
+            markersize=4.5,
+            markerfacecolor="none" if hollow else COLOURS[side],
+            linestyle="none" if control else "-",
+            elinewidth=0.8,
+            label=f"{side}, by number" if hollow else side,
+        )
+
+
+def _description(part: SubspacePart, known: Sequence[tuple[Point, Spread]]) -> str:
+    """The figure in words: the ends of both curves; the table has the rest."""
+    words = [f"Accuracy of the {part.accuracy} against the share of variance held, {count(len(known))} subspaces"]
+    for side in ("top", "bottom"):
+        curve = [(point, value) for point, value in known if point.side == side and not point.control]
+        if curve:
+            ends = [f"{percent(value.mean)} % at {percent(point.variance)} %" for point, value in (curve[0], curve[-1])]
+            words.append(f"{side} from {ends[0]} of the variance to {ends[1]}")
+    return "; ".join([*words, "the table below has the numbers"])

@@ -1,0 +1,95 @@
+"""What can be measured: a run's snapshots as subjects."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from ssl_bench.backbones.base import Backbone
+from ssl_bench.config import Config
+from ssl_bench.data.images import ImageData
+from ssl_bench.data.load import load_dataset
+from ssl_bench.errors import UserError
+from ssl_bench.evaluation.subject import Subject
+from ssl_bench.objectives.base import Objective
+from ssl_bench.runs.directory import RunDirectory
+from ssl_bench.training.pretraining import build_objective, check_same_images
+
+
+def open_run(target: str | Path, data: ImageData | None) -> tuple[RunDirectory, Config, ImageData]:
+    """A run directory with its configuration and its dataset.
+
+    Raises: UserError if it is no run, or the dataset is not the one it was trained on.
+    """
+    run = RunDirectory(Path(target))
+    config = run.config()
+    data = data if data is not None else load_dataset(config.dataset)
+    check_same_images(run, data)
+    return run, config, data
+
+
+def chosen_steps(run: RunDirectory, which: str | int) -> list[int]:
+    """The steps of the snapshots asked for (``last``, ``all`` or a step), ascending.
+
+    Raises: UserError if there is none, or none of that step.
+    """
+    there = list(run.snapshots())
+    if not there:
+        raise UserError(f"{run.path} holds no snapshot: run ssl-bench pretrain first")
+    if isinstance(which, int) and which not in there:
+        raise UserError(f"{run.path} holds no snapshot of step {which}; there are {', '.join(map(str, there))}")
+    return there if which == "all" else there[-1:] if which == "last" else [int(which)]
+
+
+def load_subject(run: RunDirectory, config: Config, data: ImageData, step: int) -> Subject:
+    """One snapshot as something to measure. Every weight must be there and fit.
+
+    Raises: UserError if the file is damaged or holds other weights.
+    """
+    file = run.snapshot_file(step)
+    objective = build_objective(config, data)
+    try:
+        objective.load_state_dict(load_file(file))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise UserError(f"snapshot {file} cannot be loaded: {str(error).splitlines()[0]}") from error
+    objective.eval().requires_grad_(False)
+    device = torch.device("cuda" if torch.cuda.is_available() and config.training.accelerator != "cpu" else "cpu")
+    objective.to(device)
+    return Subject(
+        name=run.path.name,
+        read=lambda images, point: objective.backbone.read(images.to(device), point),
+        weights=hashlib.sha256(file.read_bytes()).hexdigest()[:16],
+        step=step,
+        samples_seen=step * config.training.batch_size,
+        trained=step > 0,
+        reconstruct=_if_any(objective, objective.reconstruct, data, device),
+        classify=_if_any(objective, objective.classify, data, device),
+        trainable=lambda: _Embedding(copy.deepcopy(objective.backbone)),
+    )
+
+
+class _Embedding(nn.Module):
+    """A backbone's embedding as a module of its own, to be trained further."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        self.backbone = backbone.requires_grad_(True)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Shapes: ``(B, C, H, W)`` -> ``(B, D)``."""
+        embedding: Tensor = self.backbone(images).embedding
+        return embedding
+
+
+def _if_any(objective: Objective, function: Any, data: ImageData, device: torch.device) -> Any:
+    """What an objective makes of images, or ``None`` if it makes none (asked with one image)."""
+    with torch.no_grad():
+        made = function(data.standardised(data.test.images[:1]).to(device))
+    return None if made is None else lambda images: function(images.to(device))
