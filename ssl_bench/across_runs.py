@@ -66,8 +66,8 @@ def order_of_runs(runs: Sequence[RunDirectory]) -> dict[str, Any]:
     Half-times are those of the reconstruction's error (``half_time``, where there is a reconstruction) and of
     decodability. Seeds are the samples. See :mod:`ssl_bench.spectrum.ordering` for what is computed.
 
-    Returns: ``configurations``, each with ``name``, ``id``, ``runs``, and the order by basis and quantity; ``tests``, one
-    for each pair, basis and quantity.
+    Returns: ``configurations``, each with ``name``, ``id``, ``runs``, and the order by basis and quantity; ``tests``,
+    one for each pair, basis and quantity.
     """
     groups: dict[tuple[str, str], list[Analyzed]] = {}
     for one in _analyzed(runs):
@@ -157,6 +157,8 @@ def _half_times(one: Analyzed, basis: str, quantity: str) -> HalfTimes | None:
     """Half-times a band; ``None`` for a quantity the objective does not have."""
     value = "relative_error" if quantity == "half_time" else "decodability"
     bands = one.spectrum.get(basis, [])
-    if not bands or any(band[value] is None for band in bands):
+    if not bands or "directions" not in bands[0]:
+        return None  # spectra of an earlier version
+    if any(band[value] is None for band in bands):
         return None
     return [band[quantity] for band in bands]

@@ -144,7 +144,7 @@ def list_command(
     kind: Annotated[str, typer.Argument(help="One of the plural kinds.")],
     as_json: AsJson = False,
 ) -> None:
-    """What can be named, plug-ins included: objectives, backbones, datasets, noises, targets or analyzers."""
+    """What can be named, plug-ins included: objectives, backbones, datasets, noises, targets, analyzers, probes."""
     list_names(kind, as_json)
 
 

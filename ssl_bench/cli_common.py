@@ -63,6 +63,7 @@ def _registry(kind: str) -> dict[str, str]:
         "noises": ("ssl_bench.noise", "NOISES"),
         "targets": ("ssl_bench.targets", "TARGETS"),
         "analyzers": ("ssl_bench.spectrum", "ANALYZERS"),
+        "probes": ("ssl_bench.evaluation", "PROBES"),
     }
     if kind not in homes:
         raise UserError(f"nothing to list called {kind!r}; {did_you_mean(kind, homes)}")

@@ -41,7 +41,7 @@ def write_run(folder, objective, seed, times, step=10, fingerprint="images"):
     run.record_file.write_text(json.dumps(record | {"dataset": {"fingerprint": fingerprint}}))
     reconstructs = objective == "autoencoder"
     bands = [band(index, time, time, reconstructs) for index, time in enumerate(times)]
-    spectrum = {"snapshots": [{"step": step}], **{name: bands for name in ("pca", "patch_pca", "radial", "dct")}}
+    spectrum = {"snapshots": [{"step": step}], **dict.fromkeys(("pca", "patch_pca", "radial", "dct"), bands)}
     run.spectrum_file.write_text(json.dumps(spectrum))
     return run
 

@@ -1,4 +1,4 @@
-"""The analyzers that alter images, the gap between top and bottom, the token map: against slow versions and known truth."""
+"""Analyzers that alter images, the gap of top and bottom, the token map: against slow versions and known truth."""
 
 import itertools
 

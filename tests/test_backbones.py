@@ -4,6 +4,7 @@ import torch
 from ssl_bench.backbones import BACKBONES, make_backbone
 from ssl_bench.backbones.base import Features
 from ssl_bench.backbones.decoders import make_decoder
+from ssl_bench.backbones.feature_point import EMBEDDING, FeaturePoint
 from ssl_bench.backbones.vit import small_image_patch
 from ssl_bench.config import BackboneConfig
 from ssl_bench.errors import UserError
@@ -111,6 +112,50 @@ def test_every_decoder_fits_every_backbone(kind, source, name, size, channels):
     if source == "embedding":
         cut = Features(features.embedding, torch.full_like(features.spatial, torch.nan))
         assert torch.isfinite(decoder(cut)).all(), "nothing may bypass the embedding"
+
+
+def outputs_of(modules, call):
+    """What each module returns while ``call`` runs."""
+    seen = {}
+    hooks = [m.register_forward_hook(lambda m, i, o, k=k: seen.setdefault(k, o)) for k, m in enumerate(modules)]
+    call()
+    for hook in hooks:
+        hook.remove()
+    return [seen[index] for index in range(len(modules))]
+
+
+@pytest.mark.parametrize("name", ["vit_micro", "vit_tiny", "resnet_micro", "resnet18"])
+def test_features_after_a_block_are_what_the_block_returned(name):
+    backbone = build(name)
+    images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    if name.startswith("vit"):
+        blocks = list(backbone.vit.blocks)
+    elif name == "resnet_micro":
+        blocks = list(backbone.body)[3:]
+    else:
+        blocks = [backbone.body.act1, *(getattr(backbone.body, f"layer{index}") for index in (1, 2, 3, 4))]
+    with torch.no_grad():
+        outputs = outputs_of(blocks, lambda: backbone(images))
+        assert backbone.info.layers == len(blocks)
+        for layer, output in enumerate(outputs, start=1):
+            patches = output[:, 1:].mean(1) if name.startswith("vit") else output.mean((2, 3))
+            assert torch.allclose(backbone.read(images, FeaturePoint(layer=layer)), patches, atol=1e-5)
+            made = backbone.read(images, FeaturePoint("map", layer))
+            assert torch.allclose(made.mean((2, 3)), patches, atol=1e-5)
+    with pytest.raises(UserError, match=rf"layer=99: {name} has blocks 1 to {len(blocks)}"):
+        backbone.read(images, FeaturePoint(layer=99))
+
+
+def test_pools_of_a_transformer():
+    backbone = build("vit_micro", embedding="latent", latent_dim=17)
+    images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    tokens = backbone.encode_tokens(images)
+    assert torch.equal(backbone.read(images, EMBEDDING), backbone(images).embedding)
+    assert torch.equal(backbone.read(images, FeaturePoint("cls")), tokens[:, 0])
+    assert torch.equal(backbone.read(images, FeaturePoint("mean")), tokens[:, 1:].mean(1))
+    assert torch.equal(backbone.read(images, FeaturePoint("tokens")), tokens)
+    made = backbone.read(images, FeaturePoint("map"))
+    assert torch.equal(made[:, :, 3, 5], tokens[:, 1 + 3 * 8 + 5])
 
 
 def test_the_list_names_what_can_be_built():

@@ -22,7 +22,8 @@ MAY_IMPORT = {
     "design": BASE | {"noise", "targets", "data", "spectrum"},
     "drawing": BASE | {"noise", "data", "spectrum", "showing"},
     "spectrum": BASE | {"data", "backbones", "evaluation"},
-    "reporting": BASE | {"runs"},
+    "across_runs": BASE | {"runs", "evaluation", "spectrum"},
+    "reporting": BASE | {"runs", "across_runs"},
 }
 
 

@@ -43,7 +43,7 @@ def test_the_decorator_registers():
 
 
 def test_a_third_party_package_adds_one_of_each(tmp_path):
-    """Installs a tiny package into a folder and uses its objective, backbone, dataset, noise and analyzer."""
+    """Installs a tiny package into a folder and uses its objective, backbone, dataset, noise, analyzer and probe."""
     site = tmp_path / "site"
     install = [
         sys.executable,
@@ -70,6 +70,7 @@ def test_a_third_party_package_adds_one_of_each(tmp_path):
         ("noises", "tiny_noise"),
         ("targets", "tiny_target"),
         ("analyzers", "tiny_analyzer"),
+        ("probes", "tiny_probe"),
     ):
         listed = json.loads(run("list", kind, "--json").stdout)
         assert "tiny-plugin" in listed[name]
@@ -89,6 +90,8 @@ def test_a_third_party_package_adds_one_of_each(tmp_path):
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)["snapshots"]
     assert all(value == 7.0 for row in rows for value in row["pca"]["tiny_analyzer"])
+    probes = json.loads(run("evaluate", str(out), "probes=[tiny_probe]", "--json").stdout)["probes"]
+    assert probes["tiny_probe"]["protocol"] == "nearest_mean/1"
     wrong = run("pretrain", *words, "objective.scal=2", "--out", str(tmp_path / "other"))
     assert wrong.returncode == 2
     assert "did you mean 'scale'" in wrong.stderr

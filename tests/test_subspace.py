@@ -190,12 +190,16 @@ def test_fewer_images_than_dimensions():
 
 def test_an_even_image_does_not_drown_the_others():
     data = make_data()
+    before = components(data.train.images).variances
     data.train.images[0] = 200
-    data.test.images[0] = 0
-    flat = normalised(data.train.images)
-    assert flat.abs().max() < 256
-    made = project(data, "top(share=0.8)")
-    assert torch.isfinite(torch.tensor(made.details["subspace"]["levels"])).all()
+    data.train.images[1] = 0
+    data.train.images[2] = 200
+    data.train.images[2, 0, 0, 0] = 201
+    after = components(data.train.images).variances
+    assert (after / before)[:20].max() < 1.5
+    flat = normalised(data.train.images[:2])
+    assert torch.allclose(flat[0], torch.full((36,), 200 / 255 / 0.25, dtype=torch.float64), atol=1e-4)
+    assert flat[1].abs().max() == 0
 
 
 # random subspaces
@@ -562,12 +566,19 @@ def test_points_are_sorted_by_side_and_share_with_controls_last(tmp_path):
     assert rows[5][1:4] == [dash, "0.0457", "1,536"]
     assert [row.reference for row in part.table.rows] == [False, False, False, True, False, True, True]
     assert part.findings[0] == (
-        "Less variance can tell more: 56.0 % on bottom(share=0.2), which holds 20.71 % of it is more than "
-        "45.0 % on top(share=0.9), which holds 89.93 % of it."
+        "Less variance can tell more (own classifier): 56.0 % on bottom(share=0.2), with 20.71 % of the variance, "
+        "against 45.0 % on top(share=0.9), with 89.93 % of the variance; seeds do not tell them apart."
     )
     assert "Of 67 dimensions each: top(share=0.9) 45.0 %, random(like=top(share=0.9)) 30.0 %." in part.findings
     assert "Of 1,536 dimensions each: top(components=0.5) 50.0 %, bottom(components=0.5) 20.0 %." in part.findings
     assert "one seed" in part.findings[-1]
+
+
+def test_what_is_not_renormalised_is_a_control(tmp_path, monkeypatch):
+    ablation = "top(share=0.9, renormalise=False)"
+    monkeypatch.setitem(FACTS, ablation, FACTS["top(share=0.9)"])
+    (part,) = parts_of(tmp_path, {"top(share=0.9)": [0.6], ablation: [0.5], "random(like=top(share=0.9))": [0.2]})
+    assert [point.control for point in part.points] == [False, True, True]
 
 
 def test_findings_do_not_claim_what_is_not_there(tmp_path):

@@ -27,8 +27,9 @@ from ssl_bench.seeds import make_generator
 PROTOCOL = "subspace/1"
 # Added to every deviation, of images in 0..1.
 EPSILON = 1e-6
-# An even image has no deviation to be divided by: it counts as one grey level.
-LEAST_DEVIATION = 1 / 255
+# An image that deviates by less than one grey level is even, and has nothing to be divided by: divided by so little it
+# would outweigh all others together. It is divided by what pictures commonly have instead.
+EVEN, COMMON_DEVIATION = 1 / 255, 0.25
 # Variances below this share of the largest are rounding: with float64 the two are eight powers of ten apart.
 RANK_TOLERANCE = 1e-12
 # The full matrix of second moments, as published: 12,288 dimensions are 64 px in colour, and 1.2 GB.
@@ -73,7 +74,7 @@ def project(data: ImageData, text: str) -> ImageData:
     choice = choose(subspace, basis, text)
     projection = _Projection(basis.mean, _factors(choice.axes), subspace.renormalise)
     values, _ = projection.apply(data.train.images)
-    offset = _mean(values) if subspace.renormalise else torch.zeros_like(basis.mean)
+    offset = _mean(values) if subspace.renormalise else torch.zeros(values.shape[1])
     levels = choose_levels(values.sub_(offset))
     train = store(values, levels)
     del values
@@ -110,7 +111,8 @@ def normalised(images: Tensor) -> Tensor:
     Shapes: uint8 ``(N, C, H, W)`` -> float64 ``(N, D)``.
     """
     flat = images.flatten(1).double() / 255
-    return flat / (flat.std(1, correction=0, keepdim=True).clamp(min=LEAST_DEVIATION) + EPSILON)
+    deviation = flat.std(1, correction=0, keepdim=True)
+    return flat / (torch.where(deviation < EVEN, COMMON_DEVIATION, deviation) + EPSILON)
 
 
 def components(images: Tensor) -> Eigenbasis:
@@ -212,7 +214,9 @@ def _compute(images: Tensor) -> dict[str, Tensor]:
 
 
 def _mean(values: Tensor) -> Tensor:
+    """The mean image, summed in float64. Shapes: float32 ``(N, D)`` -> ``(D,)``."""
     total = torch.zeros(values.shape[1], dtype=torch.float64)
     for part in chunks(values):
         total += part.double().sum(0)
-    return total / len(values)
+    # Back in float32: taken off a whole set of images in float64, it would make a float64 copy of them.
+    return (total / len(values)).float()

@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -110,8 +111,6 @@ def call(target: str, run: Callable[[], Any]) -> Any:
     """
     try:
         return run()
-    except UserError:
-        raise
     except Exception as error:  # not ours: anything can come out of it
         raise UserError(f"{target} failed: {type(error).__name__}: {error}") from error
 
@@ -119,21 +118,27 @@ def call(target: str, run: Callable[[], Any]) -> Any:
 def _find(target: str) -> Callable[[], Any]:
     """The callable a target names.
 
-    Raises: UserError if there is no such module or no such callable in it.
+    Raises: UserError if there is no such module, if it does not import, or has no such callable.
     """
     name, _, attribute = target.partition(":")
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # behind installed packages, so that no file here takes the place of one
-    try:
-        module = call(target, lambda: importlib.import_module(name))
-    except UserError as error:
-        cause = error.__cause__
-        if isinstance(cause, ModuleNotFoundError) and cause.name and f"{name}.".startswith(f"{cause.name}."):
-            raise UserError(f"{target}: there is no module {cause.name!r} here or among what is installed") from error
-        raise
+    module = call(target, lambda: _import(name))
+    if isinstance(module, ModuleNotFoundError):
+        raise UserError(f"{target}: there is no module {module.name!r} here or among what is installed") from module
     found = getattr(module, attribute, None)
     if not callable(found):
         known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise UserError(f"{target}: {name} has no callable {attribute!r}; {did_you_mean(attribute, known)}")
     result: Callable[[], Any] = found
     return result
+
+
+def _import(name: str) -> ModuleType | ModuleNotFoundError:
+    """A module, or the error if it is itself what is not there; what it imports in vain is its own failure."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and f"{name}.".startswith(f"{error.name}."):
+            return error
+        raise

@@ -89,7 +89,7 @@ def load_state(file: str | Path) -> dict[str, Tensor]:
 
     Raises: UserError if the file is not there, is damaged, holds other objects, or holds no tensors.
     """
-    path = Path(file)
+    path = Path(file).expanduser()
     if not path.is_file():
         raise UserError(f"weights {path}: there is no such file")
     state = _unwrap(_read(path))
@@ -118,7 +118,7 @@ def check_match(match: Match, weights: Weights, wanted: Mapping[str, torch.Size]
     misfits = "; ".join(f"{len(keys)} {kind}: {_some(keys)}" for kind, keys in kinds.items() if keys)
     raise UserError(
         f"weights {weights.file} do not fit {target} (prefix {match.prefix!r}, {len(match.found)} keys match): "
-        f"{misfits}; name the architecture they were trained in, or partial=true to load what fits"
+        f"{misfits}; name the architecture (and image_size) they were trained in, or partial=true to load what fits"
     )
 
 

@@ -16,8 +16,9 @@ from ssl_bench.reporting.cautions import cautions
 from ssl_bench.reporting.collect import Collection, Notice, Run
 from ssl_bench.reporting.groups import Block, Group, make_blocks
 from ssl_bench.reporting.headline import headline
+from ssl_bench.reporting.more_tables import more_tables
 from ssl_bench.reporting.numbers import count
-from ssl_bench.reporting.protocols import BANDS, describe
+from ssl_bench.reporting.protocols import BANDS, describe, settings_of
 from ssl_bench.reporting.subspaces import SubspacePart, subspace_parts
 from ssl_bench.reporting.tables import Table, all_band_tables, probe_table, runs_table
 
@@ -50,6 +51,7 @@ class Section:
     cautions: tuple[str, ...]
     probes: Table
     bands: tuple[Table, ...]
+    more: tuple[Table, ...]
     facts: tuple[Fact, ...]
 
 
@@ -109,7 +111,8 @@ def _title(blocks: Sequence[Block], subspaces: Sequence[SubspacePart]) -> str:
 def _section(block: Block) -> Section:
     facts = tuple(Fact(key.replace("_", " "), _text(value)) for key, value in block.facts.items())
     bands = tuple(all_band_tables(block))
-    return Section(block, tuple(headline(block)), tuple(cautions(block)), probe_table(block), bands, facts)
+    more = tuple(more_tables(block))
+    return Section(block, tuple(headline(block)), tuple(cautions(block)), probe_table(block), bands, more, facts)
 
 
 def _lost(runs: Sequence[Run]) -> list[Notice]:
@@ -131,14 +134,19 @@ def _protocols(runs: Sequence[Run]) -> list[Fact]:
     for run in runs:
         if run.finished and run.evaluation is not None:
             settings = run.evaluation.get("settings", {})
-            for key, knn in (("protocol", False), ("knn_protocol", True)):
-                own = {name: value for name, value in settings.items() if name.startswith("knn_") == knn}
-                given = ", ".join(f"{name} {_text(value)}" for name, value in own.items() if name != "snapshot")
-                if run.evaluation.get(key):
-                    found.setdefault(str(run.evaluation[key]), []).append(given)
-    return [
-        Fact(name, f"{describe(name)} Settings: {'; or '.join(dict.fromkeys(given))}.") for name, given in found.items()
-    ]
+            asked = [run.evaluation.get("protocol"), run.evaluation.get("knn_protocol")]
+            asked += run.evaluation.get("protocols", {}).values()
+            asked += ["head/1"] if run.probe is not None and run.probe["head_top1"] is not None else []
+            for protocol in dict.fromkeys(name for name in asked if name):
+                own = {key: settings[key] for key in settings_of(protocol) if settings.get(key) is not None}
+                given = ", ".join(f"{key} {_text(value)}" for key, value in own.items())
+                found.setdefault(protocol, []).append(given)
+    return [Fact(name, " ".join([describe(name), *_settings(given)])) for name, given in found.items()]
+
+
+def _settings(given: Sequence[str]) -> list[str]:
+    texts = [text for text in dict.fromkeys(given) if text]
+    return [f"Settings: {'; or '.join(texts)}."] if texts else []
 
 
 def _backbones(runs: Sequence[Run]) -> list[Fact]:

@@ -15,15 +15,15 @@ from ssl_bench.reporting.subspaces import SIDES, Point, SubspacePart
 from ssl_bench.reporting.svg import to_svg
 
 COLOURS = {"top": LINE, "bottom": "#a8501c", "random": MUTED}
-MARKS = {"top": "o", "bottom": "s", "random": "x"}
+MARKS = {"top": "o", "bottom": "s", "random": "D"}
 
 
 def subspace_panel(part: SubspacePart, name: str) -> str:
     """The figure of a part as SVG; ``name`` is the prefix of its ids. A bar is the deviation over seeds."""
     known = part.known
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(4.6, 3.4), facecolor="none")
-        axes = figure.add_axes((0.13, 0.26, 0.84, 0.71))
+        figure = Figure(figsize=(4.6, 3.7), facecolor="none")
+        axes = figure.add_axes((0.13, 0.31, 0.84, 0.66))
         for side in ("top", "bottom", "random"):
             _draw_side(axes, side, [(point, value) for point, value in known if point.side == side])
         for point, value in known:
@@ -32,14 +32,14 @@ def subspace_panel(part: SubspacePart, name: str) -> str:
         if part.chance is not None:
             axes.axhline(100 * part.chance, color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)), label="chance")
         axes.set_xlim(-2, 102)
-        axes.set_xlabel("variance held, % of the training images'")
+        axes.set_xlabel("share of the training images' variance, %")
         axes.set_ylabel(f"top-1 of the {part.accuracy}, %")
         figure.legend(*axes.get_legend_handles_labels(), loc="lower center", ncols=3, frameon=False)
         return to_svg(figure, name, _description(part, known))
 
 
 def _draw_side(axes: Axes, side: str, found: Sequence[tuple[Point, Spread]]) -> None:
-    """What was asked for by share is joined by a line; controls are hollow, or crosses, and stand alone."""
+    """What was asked for by share is joined by a line; controls stand alone, hollow but for the random ones."""
     for control in (False, True):
         chosen = [(point, value) for point, value in found if point.control == control]
         if not chosen:
@@ -55,7 +55,7 @@ def _draw_side(axes: Axes, side: str, found: Sequence[tuple[Point, Spread]]) -> 
             markerfacecolor="none" if hollow else COLOURS[side],
             linestyle="none" if control else "-",
             elinewidth=0.8,
-            label=f"{side}, by number" if hollow else side,
+            label=f"{side}, control" if hollow else side,
         )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from ssl_bench.reporting.collect import Run
 from ssl_bench.reporting.groups import Block, Group
 from ssl_bench.reporting.numbers import NOTHING, count, percent
-from ssl_bench.reporting.spread import Spread, spread
+from ssl_bench.reporting.spread import Spread, spread, told_apart
 from ssl_bench.reporting.tables import Cell, Row, Table
 
 SETTING = "dataset.subspace"
@@ -23,8 +23,7 @@ class Point:
     """One subspace: what it holds, and how well its images are told apart.
 
     ``variance`` is the actual share of the training images' variance, ``None`` where no run came that far; ``head`` is
-    the test accuracy of the objective's own classifier. Points that were asked for by their number of components, and
-    random ones, are controls.
+    the test accuracy of the objective's own classifier.
     """
 
     name: str
@@ -39,8 +38,10 @@ class Point:
 
     @property
     def control(self) -> bool:
-        """Whether it is there for its dimension."""
-        return self.side in ("top", "bottom", "random") and self.nominal is None
+        """Whether it is no point of a curve: random, chosen by number, or not renormalised."""
+        if self.side == SIDES[0]:
+            return False
+        return self.side == "random" or "share=" not in self.name or "renormalise=" in self.name
 
     def accuracy(self, kind: str) -> Spread | None:
         """The accuracy of the own classifier (:data:`HEAD`) or of the linear probe."""
@@ -86,7 +87,7 @@ def _part(members: Sequence[tuple[Block, Group]]) -> SubspacePart:
     points = tuple(sorted((_point(one) for _, one in members), key=_order))
     accuracy = HEAD if any(point.head is not None for point in points) else PROBE
     title = f"{group.label} ({group.note}) on {group.config.dataset.name}"
-    findings = tuple(_findings(_known(points, accuracy)))
+    findings = tuple(_findings(_known(points, accuracy), accuracy))
     return SubspacePart(title, points, accuracy, block.chance, findings, _table(title, points, block.chance))
 
 
@@ -131,7 +132,7 @@ def _table(title: str, points: Sequence[Point], chance: float | None) -> Table:
         caption=f"{title}: trained and tested on images projected on some principal components of the training images. "
         "Nominal is the share of the variance that was asked for, actual the share that the kept components hold. "
         "Top keeps the largest components that together hold less than the nominal share, bottom the smallest that "
-        "hold it or more. Shaded lines are controls: subspaces chosen by their number of dimensions."
+        "hold it or more. Shaded lines are controls: chosen by their number of dimensions, or not renormalised."
         + (" The own classifier is the objective's, on test images." if heads else "")
         + chances,
         columns=columns,
@@ -159,20 +160,20 @@ def _known(points: Sequence[Point], accuracy: str) -> list[tuple[Point, Spread]]
     return [(point, value) for point in points if (value := point.accuracy(accuracy)) is not None and point.variance]
 
 
-def _findings(known: Sequence[tuple[Point, Spread]]) -> Iterator[str]:
+def _findings(known: Sequence[tuple[Point, Spread]], accuracy: str) -> Iterator[str]:
     """What the points say: whether less variance tells more, and what equal dimensions are worth."""
     asked = {
         side: [(one, value) for one, value in known if one.side == side and not one.control]
         for side in ("top", "bottom")
     }
     better = [
-        (other.variance - one.variance, f"{_named(one, value)} is more than {_named(other, less)}")
+        (other.variance - one.variance, _against(one, value, other, less))
         for one, value in asked["bottom"]
         for other, less in asked["top"]
         if one.variance and other.variance and one.variance < other.variance and value.mean > less.mean
     ]
     if better:
-        yield f"Less variance can tell more: {max(better)[1]}."
+        yield f"Less variance can tell more ({accuracy}): {max(better)[1]}."
     elif asked["top"] and asked["bottom"]:
         yield "No bottom subspace here does better than a top subspace that holds more of the variance."
     for number in sorted({one.components for one, _ in known if one.components is not None}):
@@ -183,8 +184,14 @@ def _findings(known: Sequence[tuple[Point, Spread]]) -> Iterator[str]:
         yield "With one seed a point the spread over seeds is unknown: small differences say nothing."
 
 
-def _named(point: Point, value: Spread) -> str:
-    return f"{percent(value.mean)} % on {point.name}, which holds {_share(point.variance)} % of it"
+def _against(one: Point, value: Spread, other: Point, less: Spread) -> str:
+    """That one subspace does better than another, and whether seeds tell them apart."""
+    better, worse = (
+        f"{percent(accuracy.mean)} % on {point.name}, with {_share(point.variance)} % of the variance"
+        for point, accuracy in ((one, value), (other, less))
+    )
+    unclear = value.n > 1 and less.n > 1 and not told_apart(value, less)
+    return f"{better}, against {worse}{'; seeds do not tell them apart' if unclear else ''}"
 
 
 def _share(share: float | None) -> str:

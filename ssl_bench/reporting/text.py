@@ -42,7 +42,7 @@ def render_markdown(content: Content, page: str) -> str:
         parts.append(" ".join(_escape(sentence) for sentence in section.headline))
         if section.cautions:
             parts.append("Read with care:\n\n" + "\n".join(f"- {_escape(sentence)}" for sentence in section.cautions))
-        parts += [_table(table) for table in (section.probes, *section.bands)]
+        parts += [_table(table) for table in (section.probes, *section.bands, *section.more)]
         parts.append(_facts("Dataset", section.facts))
     parts.append(_notices("Runs in no mean", content.lost))
     parts.append(_notices("Skipped", content.skipped))

@@ -8,6 +8,7 @@ from ssl_bench.backbones.cnn import CNNBackbone
 from ssl_bench.config import Options
 from ssl_bench.data.images import ImageData, Split
 from ssl_bench.data.source import Source
+from ssl_bench.evaluation.probe import Answer, Probe
 from ssl_bench.noise.base import Noise
 from ssl_bench.objectives.base import Objective, StepOutput
 from ssl_bench.targets.base import Target
@@ -95,3 +96,12 @@ class TinyTarget(Target):
 def sevens(measurement):
     """Seven, for each band."""
     return [7.0] * len(measurement.targets.basis.bands)
+
+
+def nearest_mean(task):
+    """The class whose mean is nearest."""
+    means = torch.stack([task.train[task.labels == label].mean(0) for label in range(task.classes)])
+    return Answer(torch.cdist(task.test, means).argmin(1))
+
+
+NEAREST_MEAN = Probe("nearest_mean/1", nearest_mean)
