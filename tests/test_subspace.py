@@ -523,6 +523,7 @@ FACTS = {
     "top(share=0.9)": {"nominal": 0.9, "variance": 0.8993, "components": 67, "of": 3072},
     "top(share=0.7)": {"nominal": 0.7, "variance": 0.6672, "components": 5, "of": 3072},
     "bottom(share=0.2)": {"nominal": 0.2, "variance": 0.2071, "components": 3054, "of": 3072},
+    "bottom(share=0.8)": {"nominal": 0.8, "variance": 0.8113, "components": 3071, "of": 3072},
     "top(components=0.5)": {"nominal": None, "variance": 0.999543, "components": 1536, "of": 3072},
     "bottom(components=0.5)": {"nominal": None, "variance": 0.000457, "components": 1536, "of": 3072},
     "random(like=top(share=0.9))": {"nominal": None, "variance": 0.0226, "components": 67, "of": 3072},
@@ -581,8 +582,16 @@ def test_what_is_not_renormalised_is_a_control(tmp_path, monkeypatch):
     assert [point.control for point in part.points] == [False, True, True]
 
 
-def test_findings_do_not_claim_what_is_not_there(tmp_path):
-    (part,) = parts_of(tmp_path, {"top(share=0.9)": [0.6, 0.6], "bottom(share=0.2)": [0.5, 0.5]})
+@pytest.mark.parametrize(
+    "heads",
+    [
+        {"top(share=0.9)": [0.6, 0.6], "bottom(share=0.2)": [0.5, 0.5]},
+        # Better, but of more variance.
+        {"top(share=0.7)": [0.3, 0.3], "bottom(share=0.8)": [0.5, 0.5]},
+    ],
+)
+def test_findings_do_not_claim_what_is_not_there(tmp_path, heads):
+    (part,) = parts_of(tmp_path, heads)
     assert part.findings == (
         "No bottom subspace here does better than a top subspace that holds more of the variance.",
     )
