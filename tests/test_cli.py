@@ -8,6 +8,8 @@ import sys
 import time
 
 import pytest
+import timm
+import torch
 from PIL import Image
 
 SMALL = [
@@ -52,6 +54,14 @@ def test_help_and_lists_import_no_torch():
         (["pretrain", "objective=simclr", "nonsense"], "'nonsense' is not key=value"),
         (["evaluate", "/nonexistent"], "no run directory"),
         (["report", "/nonexistent", "--out", "x.html"], "/nonexistent"),
+        (["evaluate", "timm:resnet81", "dataset=digits"], "did you mean 'resnet"),
+        (["evaluate", "timm:test_resnet", "dataset=digits", "weights=absent.pth"], "absent.pth"),
+        (["evaluate", "timm:test_resnet", "dataset=digits", "probes=[ridgid]"], "unknown probe 'ridgid'; did you mean"),
+        (["evaluate", "timm:test_resnet", "dataset=digitz"], "did you mean 'digits'"),
+        (["evaluate", "timm:test_resnet", "dataset=digits", "image_sise=32"], "did you mean 'image_size'"),
+        (["analyze", "timm:test_resnet", "dataset=digits", "layer=1"], "unknown key 'layer'"),
+        (["analyze", "no_such_module:build", "dataset=digits"], "no_such_module"),
+        (["evaluate", "/nonexistent", "weights=x.pth"], "weights= is for an encoder from elsewhere"),
         (["list", "objektives"], "did you mean 'objectives'"),
         (["align", "dataset=digits", "noise=gausian(sigma=1)"], "did you mean 'gaussian'"),
         (["align", "dataset=digits", "k=[0]"], "'k.0' = 0"),
@@ -157,6 +167,28 @@ def test_pretrain_evaluate_analyze_report(tmp_path):
     done = ssl_bench("report", run, "--out", str(page))
     assert (done.returncode, done.stdout.strip()) == (0, str(page))
     assert f"{100 * result['linear_top1']:.1f}" in page.with_suffix(".md").read_text(), "the trained encoder's number"
+
+
+def test_an_encoder_from_elsewhere(tmp_path):
+    """Untrained it says so, in words and in JSON; with a local file of weights it is trained, and measured anew."""
+    torch.manual_seed(0)
+    weights = tmp_path / "weights.pth"
+    torch.save(timm.create_model("test_resnet", num_classes=5).state_dict(), weights)
+    words = ["timm:test_resnet", "dataset=digits", "dataset.limit=300", "image_size=32"]
+    small = ["fit_samples=200", "test_samples=100", "altered_samples=20", "view_samples=20", "wave_samples=1"]
+    where = {"XDG_CACHE_HOME": str(tmp_path)}
+    said = ssl_bench("analyze", *words, *small, **where)
+    assert said.returncode == 0, said.stderr
+    assert said.stdout.startswith("UNTRAINED: timm:test_resnet has no weights but its random first ones")
+    found = json.loads(ssl_bench("analyze", *words, *small, f"weights={weights}", "--json", **where).stdout)
+    assert {"target", "dataset", "pca", "radial", "embedding", "trained"} <= set(found)
+    assert (found["trained"], found["encoder"]["set_aside"]) == (True, {"fc": 2})
+    without = json.loads(ssl_bench("evaluate", *words, "--json", **where).stdout)
+    given = json.loads(ssl_bench("evaluate", *words, f"weights={weights}", "probes=ridge", "--json", **where).stdout)
+    assert (without["trained"], given["trained"], given["target"]) == (False, True, "timm:test_resnet")
+    assert list(given["probes"]) == ["linear", "knn", "ridge"]
+    assert given["linear_top1"] != without["linear_top1"]
+    assert "untrained" not in ssl_bench("evaluate", *words, f"weights={weights}", **where).stdout.lower()
 
 
 def test_a_killed_run_goes_on_where_it_was(tmp_path):

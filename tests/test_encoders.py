@@ -1,346 +1,39 @@
-"""Encoders from elsewhere: public formats give their source's features, misfits are said, preprocessing is right."""
+"""Encoders from elsewhere: preprocessing, feature points, callables, what is untrained."""
 
-import argparse
-import functools
 import subprocess
 import sys
 
 import pytest
 import timm
 import torch
-from lightly.models import ResNetGenerator
-from lightly.models.modules import MaskedVisionTransformerTIMM, SimCLRProjectionHead
-from safetensors.torch import save_file
+from encoder_cases import (
+    DATA,
+    HALF,
+    IMAGENET,
+    assert_same,
+    features,
+    library_pixels,
+    lightning,
+    make_data,
+    opened,
+    save,
+    scramble,
+    with_prefix,
+)
 from timm.data import resolve_model_data_config
 from torch import nn
 from torchvision import models
 from torchvision.transforms import v2
 
-from ssl_bench.backbones.feature_point import FeaturePoint
-from ssl_bench.config import EncoderConfig
 from ssl_bench.data.images import ImageData, Split
-from ssl_bench.encoders import is_encoder, open_encoder
+from ssl_bench.encoders import is_encoder
 from ssl_bench.encoders.encoder import Encoder
-from ssl_bench.encoders.matching import match_state
-from ssl_bench.encoders.weights import load_state
 from ssl_bench.errors import UserError
-
-IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
-HALF = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
-VIT = {"img_size": 32, "patch_size": 8, "num_classes": 0}
-
-
-def make_data(channels=3, size=32):
-    """Smooth random images: an upsampled coarse grid, so that resizing filters have something to agree on."""
-    generator = torch.Generator().manual_seed(channels)
-
-    def split(count):
-        coarse = torch.rand(count, channels, 6, 6, generator=generator)
-        images = nn.functional.interpolate(coarse, (size, size), mode="bicubic", align_corners=False)
-        return Split((images.clamp(0, 1) * 255).round().to(torch.uint8), torch.arange(count) % 2)
-
-    return ImageData("smooth", split(12), split(5), 2)
-
-
-DATA = make_data()
 
 
 @pytest.fixture(autouse=True)
 def on_the_cpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-
-
-def scramble(module, seed=0):
-    """Every weight and statistic moved, so that none can be mistaken for a fresh one."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for value in module.state_dict().values():
-            if value.is_floating_point():
-                value.mul_(1 + 0.2 * torch.rand(value.shape, generator=generator))
-                value.add_(0.02 * torch.rand(value.shape, generator=generator))
-    return module.eval()
-
-
-def library_pixels(data, size, mean, std, interpolation="bicubic"):
-    """The test images through torchvision's own transforms."""
-    mode = v2.InterpolationMode(interpolation)
-    pipeline = [v2.ToDtype(torch.float32, scale=True), v2.Resize([size, size], mode, antialias=True)]
-    return v2.Compose([*pipeline, v2.Normalize(mean, std)])(data.test.images)
-
-
-def opened(target, data=DATA, **settings):
-    return open_encoder(target, EncoderConfig(**settings), data)
-
-
-def features(subject, data=DATA, pool="embedding", layer=None):
-    return subject.read(data.standardised(data.test.images), FeaturePoint(pool, layer))
-
-
-@torch.no_grad()
-def assert_same(subject, network, pixels, data=DATA):
-    """Equal to the source on the library's pixels. Undoing standardisation and resizing in float32 rounds differently
-    from the library's pipeline, by about 1e-6 a pixel; features agree to 1e-4 of their size."""
-    expected = network(pixels).flatten(1)
-    assert expected.std(0).max() > 1e-3 * expected.abs().max()  # images are told apart
-    torch.testing.assert_close(features(subject, data), expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
-
-
-def with_prefix(prefix, module):
-    state = module if isinstance(module, dict) else module.state_dict()
-    return {f"{prefix}{key}": value for key, value in state.items()}
-
-
-def lightning(state):
-    """What Lightning writes beside the weights."""
-    moments = {"state": {0: {"exp_avg": torch.zeros(3)}}, "param_groups": [{"lr": 0.1, "params": [0]}]}
-    beside = {"epoch": 3, "global_step": 10, "pytorch-lightning_version": "2.5.0", "loops": {}, "lr_schedulers": []}
-    return {"state_dict": state, "optimizer_states": [moments], "callbacks": {"best": torch.ones(1)}, **beside}
-
-
-def save(tmp_path, content, name="weights.ckpt"):
-    file = tmp_path / name
-    if name.endswith(".safetensors"):
-        save_file({key: value.contiguous() for key, value in content.items()}, file)
-    else:
-        torch.save(content, file)
-    return str(file)
-
-
-def small_resnet(padding):
-    """torchvision's ResNet-18 with the stem that solo-learn (padding 2) and others give it for CIFAR."""
-    network = models.resnet18()
-    network.conv1 = nn.Conv2d(3, 64, 3, 1, padding, bias=False)
-    network.maxpool, network.fc = nn.Identity(), nn.Identity()
-    return scramble(network)
-
-
-# --- public formats -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["weights.safetensors", "weights.pth"])
-def test_a_plain_state_dict_with_its_classifier(tmp_path, name):
-    network = scramble(models.resnet18())
-    file = save(tmp_path, network.state_dict(), name)
-    network.fc = nn.Identity()
-    for target in ("timm:resnet18", "torchvision:resnet18"):
-        subject = opened(target, weights=file, image_size=48)
-        filter_name = "bicubic" if target.startswith("timm") else "bilinear"
-        assert_same(subject, network, library_pixels(DATA, 48, **IMAGENET, interpolation=filter_name))
-        assert subject.details["set_aside"] == {"fc": 2}
-        assert subject.trained
-        assert subject.details["format"] == ("safetensors" if name.endswith("safetensors") else "torch")
-        assert subject.details["weights_file"] == file
-
-
-@pytest.mark.parametrize("prefix", ["backbone.", "encoder."])
-def test_solo_learn(tmp_path, prefix):
-    network = small_resnet(padding=2)
-    state = with_prefix(prefix, network) | with_prefix("classifier.", nn.Linear(512, 10))
-    state |= with_prefix("projector.", nn.Sequential(nn.Linear(512, 8), nn.ReLU(), nn.Linear(8, 8)))
-    state |= with_prefix("momentum_backbone.", scramble(small_resnet(2), 1)) | {"queue": torch.zeros(4, 8)}
-    file = save(tmp_path, lightning(state))
-    for target in ("torchvision:resnet18", "timm:resnet18"):
-        subject = opened(target, weights=file)
-        assert_same(subject, network, library_pixels(DATA, 32, **IMAGENET))
-        assert "padding 2, no max-pool" in subject.transform
-        assert subject.details["prefix"] == prefix
-        assert subject.details["set_aside"]["classifier"] == 2
-        assert subject.details["set_aside"]["projector"] == 4
-        assert subject.details["set_aside"]["queue"] == 1
-        assert subject.details["set_aside"]["momentum_backbone"] + 20 == len(network.state_dict())
-        assert subject.details["input_size"] == [32, 32]
-
-
-def test_a_small_stem_of_others_is_padded_by_one(tmp_path):
-    network = small_resnet(padding=1)
-    state = with_prefix("backbone.", network) | with_prefix("projector.", nn.Linear(512, 8))
-    state |= with_prefix("callbacks_modules.probe.", nn.Linear(512, 10)) | {"sigreg.global_step": torch.tensor(3)}
-    subject = opened("timm:resnet18", weights=save(tmp_path, lightning(state)))
-    assert_same(subject, network, library_pixels(DATA, 32, **IMAGENET))
-    assert subject.details["set_aside"] == {"projector": 2, "callbacks_modules": 2, "sigreg": 1}
-
-
-def test_lightly_examples_number_the_parts_of_a_resnet(tmp_path):
-    network = scramble(models.resnet18())
-    backbone = nn.Sequential(*list(network.children())[:-1])
-    state = with_prefix("backbone.", backbone) | with_prefix("projection_head.", SimCLRProjectionHead(512, 16, 8))
-    state |= with_prefix("backbone_momentum.", scramble(nn.Sequential(*list(models.resnet18().children())[:-1]), 5))
-    subject = opened("torchvision:resnet18", weights=save(tmp_path, lightning(state)), image_size=40)
-    assert_same(subject, backbone, library_pixels(DATA, 40, **IMAGENET, interpolation="bilinear"))
-    assert "numbered" in subject.details["names"]
-    assert subject.details["prefix"] == "backbone."
-
-
-@pytest.mark.parametrize("target", ["timm:resnet18", "torchvision:resnet18"])
-def test_lightlys_own_resnet(tmp_path, target):
-    network = scramble(ResNetGenerator("resnet-18"))
-    numbered = nn.Sequential(*list(network.children())[:-1], nn.AdaptiveAvgPool2d(1))
-    file = save(tmp_path, lightning(with_prefix("backbone.", numbered)))
-    pixels = library_pixels(DATA, 32, **IMAGENET)
-    subject = opened(target, weights=file)
-    assert_same(subject, numbered, pixels)
-    assert "no activation after the first norm" in subject.transform
-    file = save(tmp_path, network.state_dict(), "whole.pth")
-    network.linear = nn.Identity()
-    subject = opened(target, weights=file)
-    assert_same(subject, network, pixels)
-    assert subject.details["set_aside"] == {"linear": 2}
-
-
-def test_lightlys_masked_autoencoder_at_its_own_patch_and_size(tmp_path):
-    vit = timm.create_model("test_vit", **VIT)
-    backbone = scramble(MaskedVisionTransformerTIMM(vit=vit))
-    decoder = nn.ModuleDict({"decoder_embed": nn.Linear(64, 8), "decoder_norm": nn.LayerNorm(8)})
-    state = with_prefix("backbone.", backbone) | with_prefix("decoder.", decoder)
-    subject = opened("timm:test_vit", weights=save(tmp_path, lightning(state)))
-    assert_same(subject, backbone, library_pixels(DATA, 32, **HALF))
-    assert subject.details["prefix"] == "backbone.vit."
-    assert subject.details["set_aside"] == {"backbone.mask_token": 1, "decoder": 4}
-    assert "patches of 8 px as in the weights" in subject.transform
-
-
-def test_the_public_format_of_mae(tmp_path):
-    vit = scramble(timm.create_model("test_vit", num_classes=0))
-    decoder = with_prefix("decoder_blocks.", nn.Sequential(nn.Linear(8, 8))) | {"mask_token": torch.zeros(1, 1, 8)}
-    file = save(tmp_path, {"model": vit.state_dict() | decoder, "optimizer": {"state": {}}, "epoch": 7}, "mae.pth")
-    subject = opened("timm:test_vit", weights=file)
-    assert_same(subject, vit, library_pixels(DATA, 160, **HALF))
-    assert subject.details["set_aside"] == {"decoder_blocks": 2, "mask_token": 1}
-    assert (subject.details["prefix"], subject.details["matched"]) == ("", len(vit.state_dict()))
-
-
-def dino(student, teacher):
-    head = nn.Linear(64, 8)
-    both = {"student": with_prefix("module.backbone.", student) | with_prefix("module.head.", head)}
-    both["teacher"] = with_prefix("backbone.", teacher) | with_prefix("head.", head)
-    return both | {"dino_loss": {"center": torch.zeros(1, 8)}, "epoch": 3}
-
-
-def moco(student, teacher):
-    state = with_prefix("module.base_encoder.", student) | with_prefix("module.momentum_encoder.", teacher)
-    return {"state_dict": state | with_prefix("module.predictor.0.", nn.Linear(4, 4)), "arch": "vit"}
-
-
-def lightly_dino(student, teacher):
-    return lightning(with_prefix("backbone.", teacher) | with_prefix("student_backbone.", student))
-
-
-def stable_pretraining(student, teacher):
-    state = with_prefix("model.backbone.student.", student) | with_prefix("model.backbone.teacher.", teacher)
-    return lightning(state | {"model.backbone.ema_coefficient": torch.tensor(0.99)})
-
-
-def compiled(student, teacher):
-    return {"model_state_dict": with_prefix("_orig_mod.module.encoder_q.", student) | {"queue_ptr": torch.zeros(1)}}
-
-
-@pytest.mark.parametrize("layout", [dino, moco, lightly_dino, stable_pretraining, compiled])
-def test_the_online_encoder_goes_before_the_momentum_encoder(tmp_path, layout):
-    student, teacher = (scramble(timm.create_model("test_vit", **VIT), seed) for seed in (1, 2))
-    subject = opened("timm:test_vit", weights=save(tmp_path, layout(student, teacher)))
-    assert_same(subject, student, library_pixels(DATA, 32, **HALF))
-    assert len(subject.details["others"]) == (layout is not compiled)
-    assert sum(subject.details["set_aside"].values()) >= 1
-
-
-def test_a_momentum_encoder_alone_is_taken(tmp_path):
-    teacher = scramble(timm.create_model("test_vit", **VIT))
-    subject = opened("timm:test_vit", weights=save(tmp_path, {"teacher": with_prefix("backbone.", teacher)}))
-    assert subject.details["prefix"] == "backbone."
-    assert_same(subject, teacher, library_pixels(DATA, 32, **HALF))
-
-
-# --- what does not fit --------------------------------------------------------------------------------------------
-
-
-@functools.cache
-def vit_state():
-    return scramble(timm.create_model("test_vit", **VIT)).state_dict()
-
-
-def altered_vit(**changes):
-    """Weights of a small ViT with keys taken away (``None``) or put in."""
-    state = {**vit_state(), **changes}
-    return {key: value for key, value in state.items() if value is not None}
-
-
-MISFITS = {
-    "missing": ({"norm.weight": None}, "1 missing in the file: norm.weight"),
-    "unexpected": ({"attn_pool.q.weight": torch.zeros(3)}, "1 unexpected: attn_pool.q.weight"),
-    "mismatched": ({"norm.bias": torch.zeros(7)}, "norm.bias (file (7,), encoder (64,))"),
-}
-
-
-@pytest.mark.parametrize("kind", MISFITS)
-def test_a_misfit_is_an_error_and_with_partial_a_record(tmp_path, kind):
-    change, message = MISFITS[kind]
-    file = save(tmp_path, altered_vit(**change))
-    with pytest.raises(UserError, match="do not fit timm:test_vit") as error:
-        opened("timm:test_vit", weights=file)
-    assert message in str(error.value)
-    assert "partial=true" in str(error.value)
-    subject = opened("timm:test_vit", weights=file, partial=True)
-    (listed,) = subject.details[kind]
-    assert listed.startswith(next(iter(change)))
-    assert all(subject.details[other] == [] for other in MISFITS if other != kind)
-    whole = opened("timm:test_vit", weights=save(tmp_path, altered_vit(), "whole.pth"))
-    kept = subject.read.__self__.network.state_dict()
-    same = [torch.equal(kept[key], value) for key, value in whole.read.__self__.network.state_dict().items()]
-    assert same.count(False) == (kind != "unexpected")
-
-
-def test_many_misfits_are_counted_and_some_are_named(tmp_path):
-    file = save(tmp_path, timm.create_model("test_vit", num_classes=0).state_dict())
-    with pytest.raises(
-        UserError, match=r"43 missing in the file: reg_token, (\S+, ){4}\.\.\.; 3 unexpected: cls_token,"
-    ):
-        opened("timm:test_vit2", weights=file)
-
-
-def test_nothing_that_matches_is_an_error_even_with_partial(tmp_path):
-    file = save(tmp_path, {"transformer.wte": torch.zeros(3), "x.num_batches_tracked": torch.tensor(1)})
-    with pytest.raises(UserError, match=r"nothing in it fits .*transformer\.wte.*cls_token"):
-        opened("timm:test_vit", weights=file, partial=True)
-
-
-def test_weights_of_a_grey_encoder_do_not_fit_one_of_colour(tmp_path):
-    file = save(tmp_path, timm.create_model("test_vit", in_chans=1).state_dict())
-    with pytest.raises(UserError, match=r"patch_embed\.proj\.weight \(file \(64, 1, 16, 16\), encoder \(64, 3, 16, 16"):
-        opened("timm:test_vit", weights=file)
-
-
-def test_batch_norm_counters_do_not_matter():
-    wanted = {"bn.weight": torch.Size([3]), "bn.num_batches_tracked": torch.Size([])}
-    match = match_state(wanted, {"net.bn.weight": torch.ones(3), "net.old.num_batches_tracked": torch.tensor(2)})
-    assert (match.prefix, match.missing, match.unexpected) == ("net.", [], [])
-    assert match.set_aside == {"num_batches_tracked": 1}
-
-
-def test_objects_in_a_checkpoint_are_never_unpickled(tmp_path):
-    file = save(tmp_path, {"model": altered_vit(), "args": argparse.Namespace(lr=0.1)})
-    with pytest.raises(UserError, match=r"argparse\.Namespace.*never unpickled here; on a machine where you trust"):
-        load_state(file)
-
-
-@pytest.mark.parametrize("name", ["weights.pth", "weights.safetensors"])
-def test_a_damaged_file_is_one_line(tmp_path, name):
-    file = save(tmp_path, altered_vit(), name)
-    whole = (tmp_path / name).read_bytes()
-    for content in (whole[: len(whole) // 2], b"", b"no weights"):
-        (tmp_path / name).write_bytes(content)
-        with pytest.raises(UserError, match="damaged"):
-            load_state(file)
-
-
-def test_files_without_weights(tmp_path):
-    for content in ({"epoch": 3, "optimizer": {"m": torch.zeros(2)}}, [torch.zeros(2)], torch.zeros(2)):
-        with pytest.raises(UserError, match="holds no tensors with names"):
-            load_state(save(tmp_path, content))
-    with pytest.raises(UserError, match="no such file"):
-        load_state(tmp_path / "absent.pth")
-
-
-# --- preprocessing ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -421,9 +114,6 @@ def test_what_cannot_be(target, settings, message):
 def test_images_of_two_channels_fit_no_encoder_of_three():
     with pytest.raises(UserError, match="takes 3 channels; the images of smooth have 2"):
         opened("timm:test_vit", make_data(channels=2))
-
-
-# --- feature points -----------------------------------------------------------------------------------------------
 
 
 def test_points_of_a_vit():
@@ -523,9 +213,6 @@ def test_large_images_go_through_in_parts(monkeypatch):
     at_once = features(subject)
     monkeypatch.setattr("ssl_bench.encoders.encoder.PIXELS", 2 * 160 * 160)
     torch.testing.assert_close(features(subject), at_once)
-
-
-# --- untrained, trainable, hashes ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("target", ["timm:test_efficientnet", "torchvision:resnet18"])
@@ -708,9 +395,6 @@ def test_a_module_that_is_not_there_or_does_not_import(own, tmp_path):
     (tmp_path / "broken_import.py").write_text("import no_such_dependency")
     with pytest.raises(UserError, match=r"broken_import:build failed: ModuleNotFoundError.*no_such_dependency"):
         opened("broken_import:build")
-
-
-# --- targets ------------------------------------------------------------------------------------------------------
 
 
 def test_what_is_an_encoder(tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ import pytest
 from safetensors.numpy import save_file
 from scipy.stats import ttest_1samp
 
+from ssl_bench.across_runs import label_free
 from ssl_bench.config import Config, identity, to_yaml
 from ssl_bench.errors import UserError
 from ssl_bench.files import write_json
@@ -22,7 +23,8 @@ from ssl_bench.reporting.collect import REFERENCES, collect
 from ssl_bench.reporting.figures import Span, column_edges
 from ssl_bench.reporting.groups import make_blocks
 from ssl_bench.reporting.headline import headline
-from ssl_bench.reporting.numbers import half_time
+from ssl_bench.reporting.more_tables import metrics_table, order_tables, probes_table
+from ssl_bench.reporting.numbers import NOTHING, decimal, half_time
 from ssl_bench.reporting.spread import spread, told_apart
 from ssl_bench.reporting.tables import probe_table
 from ssl_bench.runs.directory import RunDirectory
@@ -116,10 +118,12 @@ def make_spectrum(path, config, seen, half_times):
         last = {key: None if values is None else values[index] for key, values in rows[-1]["pca"].items()}
         times = {"half_time": half_times[index] if decodes else None, "decodability_half_time": half_times[index]}
         edges = {"index": index, "low": index, "high": index, "variance_fraction": 0.5**index}
+        edges |= {"directions": 1, "frequency": 0.1 * (index + 1)}
         bands.append({**edges, **last, **times})
     order = {"half_time": 1.0 if decodes else None, "decodability_half_time": 0.5}
     settings = config.analysis.model_dump(mode="json", exclude={"snapshot"})
     content = {"settings": settings, "pca": bands, "radial": bands, "order": {"pca": order, "radial": order}}
+    content |= {"embedding": {"rankme": 10.0 + config.seed, "lidar": None, "uniformity": -rows[-1]["step"] / 7}}
     write_json(path / "spectrum.json", {**content, "snapshots": rows})
     images = {"images": rng.random((8, 3, 8, 8), dtype=np.float32)}
     save_file(images | ({"reconstructions": images["images"]} if decodes else {}), path / "spectrum.safetensors")
@@ -354,6 +358,60 @@ def test_heat_map_columns_are_around_their_snapshots():
 )
 def test_half_times_in_words(samples, text):
     assert half_time(samples) == text
+
+
+def test_metrics_without_labels_stand_beside_their_correlation_with_the_probe(comparison):
+    (block,) = blocks_of(comparison)
+    table = metrics_table(block)
+    cells = {row.cells[0].text: [cell.text for cell in row.cells[1:]] for row in table.rows}
+    rankme = [cell.text for cell in table.columns[1:]].index("RankMe")
+    for group in block.main:
+        values = [10.0 + run.config.seed for run in group.measured]
+        sd = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
+        assert cells[group.label][rankme].split(" ± ")[0] == f"{statistics.fmean(values):.1f}"
+        assert bool(sd) == ("±" in cells[group.label][rankme])
+    found = label_free([run.summary for group in block.main for run in group.runs if run.finished])
+    shown = cells["rank correlation with the linear probe"][rankme]
+    assert shown == decimal(found["rankme"]["spearman"])
+    assert cells[block.main[0].label][rankme + 5] == NOTHING, "LiDAR was not measured"
+
+
+def test_which_band_first_with_its_tests(tmp_path):
+    make_comparison(tmp_path, {"autoencoder": [0.5, 0.6, 0.7], "simclr": [0.8, 0.8, 0.9]})
+    for path in tmp_path.glob("runs/simclr*"):
+        spectrum = json.loads((path / "spectrum.json").read_text())
+        for band, time in zip(spectrum["pca"], (900.0, 500.0, 100.0), strict=True):
+            band["decodability_half_time"] = time
+        write_json(path / "spectrum.json", spectrum)
+    (block,) = blocks_of(tmp_path)
+    orders, tests = order_tables(block)
+    rows = {(row.cells[0].text, row.cells[1].text, row.cells[1].note): row.cells for row in orders.rows}
+    simclr = rows["simclr", "decodability", "principal components"]
+    assert (simclr[2].text, simclr[3].text, simclr[5].text) == ("2 1 0", "\N{MINUS SIGN}1.00", "3")
+    autoencoder = rows["autoencoder", "error of the reconstruction", "principal components"]
+    assert (autoencoder[2].text, autoencoder[2].note) == ("0 1 2", "the last 1 not reached")
+    assert ("simclr", "error of the reconstruction", "principal components") not in rows
+    pca = [row.cells for row in tests.rows if row.cells[1].note == "principal components"]
+    assert [(cell[3].text, cell[4].text) for cell in pca] == [("0.100", "0.100")], "three against three"
+
+
+def test_further_probes_have_a_table(comparison):
+    (block,) = blocks_of(comparison)
+    assert probes_table(block) is None
+    for group in block.main:
+        for run in group.probed:
+            file = run.directory.evaluation_file
+            content = json.loads(file.read_text())
+            shots = [{"shots": 5, "mean": 0.4, "sd": 0.1, "draws": 3}]
+            probes = {"linear": {"top1": 1.0}, "ridge": {"top1": 0.25}, "few_shot": {"top1": 0.9, "shots": shots}}
+            content["snapshots"][-1]["probes"] = probes
+            content["protocols"] = {"linear": "linear/1", "ridge": "ridge/1"}
+            write_json(file, content)
+    (block,) = blocks_of(comparison)
+    table = probes_table(block)
+    assert [cell.text for cell in table.columns] == ["configuration", "ridge", "5 a class"]
+    assert {row.cells[1].text.split()[0] for row in table.rows if not row.reference} == {"25.0"}
+    assert {row.cells[2].text.split()[0] for row in table.rows if not row.reference} == {"40.0"}
 
 
 def test_csv_has_a_line_a_run(comparison, tmp_path):
