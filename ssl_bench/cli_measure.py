@@ -10,7 +10,7 @@ from typing import Any
 from ssl_bench.config import AnalysisConfig, DatasetConfig, EncoderConfig, EvaluationConfig, validate
 from ssl_bench.data import DATASETS
 from ssl_bench.encoders import is_encoder
-from ssl_bench.errors import UserError
+from ssl_bench.errors import UserError, did_you_mean
 from ssl_bench.overrides import load_config
 
 SECTIONS: dict[str, type[EvaluationConfig] | type[AnalysisConfig]] = {
@@ -37,6 +37,10 @@ def measured_target(target: str, section: str, overrides: Sequence[str] | None) 
     dataset = given.pop("dataset", None)
     encoder = {key: given.pop(key) for key in EncoderConfig.model_fields if key in given}
     if is_encoder(target):
+        known = {*SECTIONS[section].model_fields, *EncoderConfig.model_fields, "dataset"}
+        for key in given:
+            if key not in known:
+                raise UserError(f"unknown key '{key}'; {did_you_mean(key, known)}")
         wanted = validate(DatasetConfig, dataset or {}, "dataset")
         DATASETS.check(wanted.name)
         model = SECTIONS[section]

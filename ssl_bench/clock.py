@@ -23,6 +23,11 @@ class Clock:
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
 
+    def taken(self) -> dict[str, float]:
+        """Seconds by part, to the millisecond, since they were last taken."""
+        seconds, self.seconds = self.rounded(), {}
+        return seconds
+
     def rounded(self) -> dict[str, float]:
         """Seconds by part, to the millisecond."""
         return {name: round(value, 3) for name, value in self.seconds.items()}

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
+from ssl_bench.clock import Clock
 from ssl_bench.config import AnalysisConfig, DatasetConfig, EncoderConfig, EvaluationConfig
 from ssl_bench.data.images import ImageData
 from ssl_bench.data.load import load_dataset
@@ -106,13 +107,18 @@ def analyze(
     common = _analyzed(data, settings)
     steps = chosen_steps(run, settings.snapshot)
     rows = _stored(run.spectrum_file, analysis_question(settings))
-    bench = bench or make_bench(data, settings)
+    clock = Clock()
+    with clock.part("bases"):
+        bench = bench or make_bench(data, settings)
     for step in _left(steps, rows, f"spectra of {run.path.name}"):
-        subject = load_subject(run, config, data, step)
+        with clock.part("loading"):
+            subject = load_subject(run, config, data, step)
         last = step == list(run.snapshots())[-1]
         row = measure(bench, subject, run.cache, last=last)
         if last:
-            save_tensors(run.spectrum_file.with_suffix(".safetensors"), pictures(bench, subject, run.cache))
+            with clock.part("pictures"):
+                save_tensors(run.spectrum_file.with_suffix(".safetensors"), pictures(bench, subject, run.cache))
+        row["seconds"] |= clock.taken()
         rows = _merged(rows, row)
         write_json(run.spectrum_file, {**common, **summarise(bench, rows), "snapshots": rows})
         run.update(timings=_timings("analyze", rows))

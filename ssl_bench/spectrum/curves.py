@@ -56,9 +56,11 @@ def measure(bench: Bench, subject: Subject, cache: Path | None, *, last: bool) -
     with clock.part("embedding"):
         row["embedding"] = embedding_metrics(test, _view_embeddings(bench, subject) if last else None)
         row["embedding_spectrum"] = _eigenvalues(test)
+    with clock.part("token_spectrum"):
         row["token_spectrum"] = _token_spectrum(bench, subject)
-    altered = make_altered(bench, subject, fit, test)
-    row["accuracy"] = float((altered.scores(altered.embedding).argmax(1) == altered.labels).double().mean())
+    with clock.part("frozen_probe"):
+        altered = make_altered(bench, subject, fit, test)
+        row["accuracy"] = float((altered.scores(altered.embedding).argmax(1) == altered.labels).double().mean())
     for targets in bench.targets:
         measurement = Measurement(targets, fit, test, difference, altered if targets.basis.name == ALTERED else None)
         answers = {}
