@@ -88,6 +88,7 @@ def compare(raw: Mapping[str, Any], out: str | Path) -> dict[str, Any]:
 def run_path(out: Path, config: Config) -> Path:
     """Where a run of a comparison lies: a readable name, made unique by its identity."""
     words = [config.objective.name, config.noise or config.views.noise or "", config.backbone.name, config.dataset.name]
+    words += [config.dataset.subspace or ""]
     readable = re.sub(r"[^a-z0-9.]+", "_", "_".join(word for word in words if word).lower()).strip("_.")[:80]
     return out / "runs" / f"{readable}_seed{config.seed}_{identity(config)}"
 
@@ -114,6 +115,9 @@ def _measure(run: RunDirectory, config: Config, data: ImageData, benches: dict[s
     if not is_measured(run, run.spectrum_file, analysis_question(config.analysis), config.analysis.snapshot):
         key = f"{data.fingerprint} {config.analysis.model_dump_json(exclude={'snapshot'})}"
         if key not in benches:
+            # A bench is as large as its images four times over: of many datasets only the last two are kept.
+            for old in list(benches)[: len(benches) - 1]:
+                del benches[old]
             benches[key] = make_bench(data, config.analysis)
         analyze(run.path, config.analysis, data, benches[key])
 

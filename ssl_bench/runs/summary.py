@@ -79,4 +79,5 @@ def _spectrum(run: RunDirectory) -> dict[str, Any] | None:
 def configuration_name(config: Config) -> str:
     """A configuration in one line, without its seed."""
     inside = "".join(f" {spec}" for spec in (config.noise, config.target, config.views.noise) if spec)
-    return f"{config.objective.name}{inside} {config.backbone.name} {config.dataset.name}"
+    images = " ".join(word for word in (config.dataset.name, config.dataset.subspace) if word)
+    return f"{config.objective.name}{inside} {config.backbone.name} {images}"
