@@ -18,12 +18,12 @@ from ssl_bench.encoders import is_encoder, open_encoder
 from ssl_bench.errors import UserError
 from ssl_bench.evaluation.evaluator import evaluation_question, probe
 from ssl_bench.evaluation.subject import Subject
-from ssl_bench.files import read_json, save_tensors, write_json
+from ssl_bench.files import load_tensors, read_json, save_tensors, write_json
 from ssl_bench.runs.directory import RunDirectory
 from ssl_bench.spectrum import ANALYZERS
 from ssl_bench.spectrum.bench import Bench, make_bench
 from ssl_bench.spectrum.curves import PROTOCOL as SPECTRUM_PROTOCOL
-from ssl_bench.spectrum.curves import measure, pictures
+from ssl_bench.spectrum.curves import examples, measure
 from ssl_bench.spectrum.summary import summarise
 from ssl_bench.subjects import chosen_steps, load_subject, open_run
 
@@ -79,9 +79,9 @@ def analyze(
 ) -> dict[str, Any]:
     """Spectra of a run over its snapshots, or of an encoder from elsewhere: which bands it holds, and when it got them.
 
-    Those of a run are entered in spectrum.json, each snapshot as soon as it is there, with example images and the
-    heat map of the last one beside it; what is there already, made with the same settings, is kept. Half-times are over
-    all snapshots there are.
+    Those of a run are entered in spectrum.json, each snapshot as soon as it is there, its heat map and, for the last
+    one, example images beside it; what is there already, made with the same settings, is kept. Half-times are over all
+    snapshots there are.
 
     Args:
         target: As for :func:`evaluate`.
@@ -99,7 +99,7 @@ def analyze(
         settings = settings or AnalysisConfig()
         subject, data = _elsewhere(str(target), encoder, dataset, data)
         bench = bench or make_bench(data, settings)
-        row = measure(bench, subject, cache_folder() / "features", last=True)
+        row = measure(bench, subject, cache_folder() / "features", last=True).row
         answer = {**_analyzed(data, settings), **summarise(bench, [row]), "snapshots": [row]}
         return {"target": str(target), **answer, "encoder": subject.details}
     run, config, data = open_run(target, data)
@@ -107,6 +107,7 @@ def analyze(
     common = _analyzed(data, settings)
     steps = chosen_steps(run, settings.snapshot)
     rows = _stored(run.spectrum_file, analysis_question(settings))
+    arrays = load_tensors(run.arrays_file) if rows else {}
     clock = Clock()
     with clock.part("bases"):
         bench = bench or make_bench(data, settings)
@@ -114,12 +115,15 @@ def analyze(
         with clock.part("loading"):
             subject = load_subject(run, config, data, step)
         last = step == list(run.snapshots())[-1]
-        row = measure(bench, subject, run.cache, last=last)
+        measured = measure(bench, subject, run.cache, last=last)
+        arrays |= {f"heat_{name}/{step}": values for name, values in vars(measured.heat).items()}
         if last:
-            with clock.part("pictures"):
-                save_tensors(run.spectrum_file.with_suffix(".safetensors"), pictures(bench, subject, run.cache))
-        row["seconds"] |= clock.taken()
-        rows = _merged(rows, row)
+            with clock.part("examples"):
+                arrays |= examples(bench, subject)
+        # Before the row: what has a row has all that stands beside it.
+        save_tensors(run.arrays_file, arrays)
+        measured.row["seconds"] |= clock.taken()
+        rows = _merged(rows, measured.row)
         write_json(run.spectrum_file, {**common, **summarise(bench, rows), "snapshots": rows})
         run.update(timings=_timings("analyze", rows))
     until = [row for row in rows if row["step"] <= steps[-1]]

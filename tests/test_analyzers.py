@@ -19,7 +19,7 @@ from ssl_bench.spectrum.altered import Altered, displacement, nudges, spread_of
 from ssl_bench.spectrum.analyzer import Measurement, make_targets
 from ssl_bench.spectrum.bases import PCABasis
 from ssl_bench.spectrum.bench import make_bench
-from ssl_bench.spectrum.curves import make_altered, measure, pictures
+from ssl_bench.spectrum.curves import examples, make_altered, measure
 from ssl_bench.spectrum.heat_map import heat_map, wave
 from ssl_bench.spectrum.r2_gap import FRACTIONS, PENALTIES, matched_sets, r2_gap
 from ssl_bench.spectrum.summary import summarise
@@ -106,7 +106,7 @@ def test_analyzers_that_alter_images_say_nothing_where_none_are_altered():
 def test_filtered_accuracies_against_filters_made_by_hand(spectral):
     data, bench = spectral
     subject = as_subject(powers)
-    row = measure(bench, subject, None, last=False)
+    row = measure(bench, subject, None, last=False).row
     fit = powers(data.standardised(bench.fit.images))
     test = powers(data.standardised(bench.test.images))
     scores = make_altered(bench, subject, fit, test).scores
@@ -128,7 +128,7 @@ def test_filtered_accuracies_against_filters_made_by_hand(spectral):
 
 def test_on_spectral_the_probe_needs_the_band_the_class_is_in(spectral):
     _, bench = spectral
-    row = measure(bench, as_subject(powers), None, last=False)
+    row = measure(bench, as_subject(powers), None, last=False).row
     radial = next(targets for targets in bench.targets if targets.basis.name == "radial")
     truth = inside(radial)
     assert sum(truth) == 2
@@ -160,18 +160,19 @@ def test_on_spectral_an_encoder_of_the_band_is_found_by_every_analyzer(spectral)
         return radial.basis.images(radial.basis.coefficients(images) * chosen)
 
     subject = as_subject(encode, reconstruct=reconstruct)
-    row = measure(bench, subject, None, last=False)["radial"]
+    row = measure(bench, subject, None, last=False).row["radial"]
     for index, one in enumerate(truth):
         assert (row["decodability"][index] > 0.99) == one
         assert (row["relative_error"][index] < 0.01) == one
         assert (row["sensitivity"][index] > 0.05) == one
-    made = pictures(bench, subject, None)
-    frequency = torch.hypot(made["heat_rows"][:, None], made["heat_columns"][None, :])
-    hot = made["heat_displacement"] > 0.05
+    heat = measure(bench, subject, None, last=False).heat
+    frequency = torch.hypot(heat.rows[:, None], heat.columns[None, :])
+    hot = heat.displacement > 0.05
     assert torch.equal(hot, (frequency >= 0.25 - 1e-6) & (frequency < 0.375 - 1e-6))
     variance = sum(float(radial.variance_fraction[i]) for i, one in enumerate(truth) if one)
     assert variance < 0.5, "what it holds is not where the variance is"
-    assert measure(bench, subject, None, last=False)["r2_gap"]["gap"] < 0
+    assert measure(bench, subject, None, last=False).row["r2_gap"]["gap"] < 0
+    made = examples(bench, subject)
     assert torch.allclose(made["images"], bench.test.images[:8].float() / 255)
     assert made["reconstructions"].shape == made["images"].shape
     assert data.name == "spectral"
@@ -295,12 +296,12 @@ def test_chance_is_what_as_many_random_directions_hold(spectral):
     def encode(images):
         return images.flatten(1) @ directions
 
-    row = measure(bench, as_subject(encode), None, last=False)
+    row = measure(bench, as_subject(encode), None, last=False).row
     for name in ("pca", "patch_pca", "radial", "dct"):
         assert row[name]["decodability"] == pytest.approx(chance[name], abs=1e-4)
     assert flat.shape[1] == 256
     independent = as_subject(lambda images: torch.randn(len(images), 8, generator=torch.Generator().manual_seed(1)))
-    values = measure(bench, independent, None, last=False)["pca"]["decodability"]
+    values = measure(bench, independent, None, last=False).row["pca"]["decodability"]
     assert max(map(abs, values)) < 0.03, "an embedding that knows nothing decodes nothing"
 
 
@@ -315,7 +316,7 @@ def test_the_summary_has_half_times_of_every_curve(spectral):
         )
 
     rows = [
-        measure(bench, as_subject(blend(share), step=step, samples_seen=100 * step), None, last=False)
+        measure(bench, as_subject(blend(share), step=step, samples_seen=100 * step), None, last=False).row
         for step, share in ((0, 0.0), (1, 0.3), (10, 1.0))
     ]
     summary = summarise(bench, rows)
@@ -334,8 +335,8 @@ def test_views_are_the_same_for_everyone_and_only_asked_at_the_end(spectral):
     shapes = [views.shape for views in bench.views()]
     assert shapes == [(20, 3, 1, 16, 16)]
     assert torch.equal(next(bench.views()), next(bench.views()))
-    early = measure(bench, as_subject(powers), None, last=False)["embedding"]
-    late = measure(bench, as_subject(powers), None, last=True)["embedding"]
+    early = measure(bench, as_subject(powers), None, last=False).row["embedding"]
+    late = measure(bench, as_subject(powers), None, last=True).row["embedding"]
     assert early["lidar"] is None
     assert early["alignment"] is None
     assert late["lidar"] > 1

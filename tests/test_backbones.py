@@ -11,7 +11,7 @@ from ssl_bench.errors import UserError
 
 CASES = [
     (name, size, channels)
-    for name in ("resnet_micro", "vit_micro")
+    for name in ("resnet_micro", "vit_micro", "mlp", "resnet9")
     for size, channels in ((8, 1), (28, 1), (32, 3), (48, 2))
 ]
 
@@ -22,7 +22,8 @@ def build(name, size=32, channels=3, **settings):
 
 
 @pytest.mark.parametrize(
-    ("name", "size", "channels"), [*CASES, ("pixels", 8, 1), ("resnet18", 32, 3), ("vit_tiny", 32, 3)]
+    ("name", "size", "channels"),
+    [*CASES, ("pixels", 8, 1), ("mlp", 9, 2), ("resnet9", 28, 1), ("resnet18", 32, 3), ("vit_tiny", 32, 3)],
 )
 def test_contract_every_backbone(name, size, channels):
     backbone = build(name, size, channels)

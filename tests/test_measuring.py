@@ -66,9 +66,11 @@ def test_an_analysis_holds_all_bases_and_the_whole_embedding(run):
     assert len(result["embedding_spectrum"]) == 16
     from safetensors.torch import load_file
 
-    pictures = load_file(run.spectrum_file.with_suffix(".safetensors"))
-    assert pictures["heat_displacement"].shape == (8, 5)
-    assert pictures["images"].shape == (8, 1, 8, 8)
+    arrays = load_file(run.arrays_file)
+    assert arrays["images"].shape == (8, 1, 8, 8)
+    for step in run.snapshots():
+        assert arrays[f"heat_displacement/{step}"].shape == arrays[f"heat_error/{step}"].shape == (8, 5)
+        assert arrays[f"heat_rows/{step}"].shape == (8,)
 
 
 def test_an_evaluation_holds_every_probe_and_its_cost(run):

@@ -57,7 +57,7 @@ def example_strips(block: Block, share: int) -> list[Strip]:
 
 
 def _load(run: Run) -> tuple[Run, Pixels, Pixels | None] | None:
-    file = run.directory.spectrum_file.with_suffix(".safetensors")
+    file = run.directory.arrays_file
     if not file.exists():
         return None
     try:

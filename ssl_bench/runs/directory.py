@@ -51,6 +51,11 @@ class RunDirectory:
         return self.path / "spectrum.json"
 
     @property
+    def arrays_file(self) -> Path:
+        """spectrum.safetensors: heat maps and example images."""
+        return self.path / "spectrum.safetensors"
+
+    @property
     def cache(self) -> Path:
         """Frozen features; may be deleted at any time."""
         return self.path / "cache"

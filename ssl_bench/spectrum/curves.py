@@ -1,8 +1,9 @@
-"""What one snapshot holds: a row of spectrum.json, and a few pictures beside it."""
+"""What one snapshot holds: a row of spectrum.json, and its heat map and example images beside it."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from ssl_bench.spectrum.altered import Altered, spread_of
 from ssl_bench.spectrum.analyzer import Measurement
 from ssl_bench.spectrum.bases import PCABasis
 from ssl_bench.spectrum.bench import ALTERED, Bench
-from ssl_bench.spectrum.heat_map import heat_map
+from ssl_bench.spectrum.heat_map import HeatMap, heat_map
 from ssl_bench.spectrum.r2_gap import r2_gap
 from ssl_bench.spectrum.token_map import log_amplitude
 
@@ -32,7 +33,15 @@ PROTOCOL = "bands/2"
 EXAMPLES = 8
 
 
-def measure(bench: Bench, subject: Subject, cache: Path | None, *, last: bool) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Measured:
+    """One snapshot: its row of spectrum.json, and its heat map."""
+
+    row: dict[str, Any]
+    heat: HeatMap
+
+
+def measure(bench: Bench, subject: Subject, cache: Path | None, *, last: bool) -> Measured:
     """One snapshot: what every analyzer says of each band of each basis, and of the embedding as a whole.
 
     ``last`` asks for what only the end of a run is worth: the metrics that look at views.
@@ -71,7 +80,9 @@ def measure(bench: Bench, subject: Subject, cache: Path | None, *, last: bool) -
         if isinstance(targets.basis, PCABasis):
             with clock.part("r2_gap"):
                 row["r2_gap"] = r2_gap(targets.basis.variances, targets.fit, fit, targets.test, test)
-    return {**row, "seconds": clock.rounded()}
+    with clock.part("heat_map"):
+        heat = heat_map(altered, bench.settings.wave_samples)
+    return Measured({**row, "seconds": clock.rounded()}, heat)
 
 
 def make_altered(bench: Bench, subject: Subject, fit: Tensor, test: Tensor) -> Altered:
@@ -98,27 +109,14 @@ def _frozen_probe(bench: Bench, fit: Tensor) -> RidgeClassifier:
     return ridge_classifier(Task(known, labels[several], known[:0], bench.data.classes, EvaluationConfig()))
 
 
-def pictures(bench: Bench, subject: Subject, cache: Path | None) -> dict[str, Tensor]:
-    """A few test images and what the subject makes of them, as floats in 0..1; and the Fourier heat map.
-
-    Shapes: ``images`` and ``reconstructions`` ``(8, C, H, W)``; ``heat_displacement`` and ``heat_error`` ``(h, w)``, at
-    the frequencies ``heat_rows`` and ``heat_columns``, cycles per pixel.
-    """
+def examples(bench: Bench, subject: Subject) -> dict[str, Tensor]:
+    """A few test images and what the subject makes of them, as floats in 0..1. Shapes: ``(8, C, H, W)`` each."""
     images = bench.test.images[:EXAMPLES]
     shown = {"images": images.float() / 255}
     if subject.reconstruct is not None:
         made = in_batches(subject.reconstruct, images, bench.data.standardised)
         shown["reconstructions"] = bench.data.statistics.restore(made)
-    fit = features(subject, bench.data, bench.fit, cache)
-    test = features(subject, bench.data, bench.test, cache)
-    heat = heat_map(make_altered(bench, subject, fit, test), bench.settings.wave_samples)
-    return {
-        **shown,
-        "heat_rows": heat.rows,
-        "heat_columns": heat.columns,
-        "heat_displacement": heat.displacement,
-        "heat_error": heat.error,
-    }
+    return shown
 
 
 def _view_embeddings(bench: Bench, subject: Subject) -> Tensor:

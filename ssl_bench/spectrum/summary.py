@@ -22,9 +22,9 @@ def summarise(bench: Bench, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Bands of each basis at the last snapshot, with half-times over all: the ``BAND`` lists and their order."""
     summary: dict[str, Any] = {key: rows[-1][key] for key in AS_IT_IS}
     chance = bench.chance(rows[-1]["dimension"])
+    samples = [row["samples_seen"] for row in rows]
     for targets in bench.targets:
         name = targets.basis.name
-        samples = [row["samples_seen"] for row in rows]
         curves = [row[name] for row in rows]
         summary[name] = [
             {
@@ -39,6 +39,11 @@ def summarise(bench: Bench, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
             }
             for index, band in enumerate(targets.basis.bands)
         ]
+    accuracies = [row["accuracy"] for row in rows]
+    summary["accuracy_half_time"] = _half_time("accuracy", samples, accuracies, bench.data.chance)
+    gaps = [row["r2_gap"]["gap"] for row in rows if row["r2_gap"] is not None]
+    half = _half_time("r2_gap", samples, gaps, bench.data.chance) if len(gaps) == len(rows) else None
+    summary["r2_gap_half_time"] = half
     names = [targets.basis.name for targets in bench.targets]
     summary["order"] = {
         name: {key: gamma([band[key] for band in summary[name]], range(len(summary[name]))) for key in ORDERED}
