@@ -11,7 +11,7 @@ from ssl_bench.errors import UserError
 
 CASES = [
     (name, size, channels)
-    for name in ("resnet_micro", "vit_micro", "mlp", "resnet9")
+    for name in ("resnet_micro", "vit_micro", "mlp")
     for size, channels in ((8, 1), (28, 1), (32, 3), (48, 2))
 ]
 
