@@ -37,10 +37,11 @@ class Altered:
 
     def nudged(self, basis: Basis) -> Tensor:
         """Embeddings after a random change of fixed norm within each band. Shapes: -> ``(bands, A, D)``."""
-        if "nudged" not in self._kept:
+        key = f"{basis.name} nudged"
+        if key not in self._kept:
             changes = nudges(basis, len(self.images), self.norm)
-            self._kept["nudged"] = torch.stack([self.encode(self.images + change) for change in changes])
-        return self._kept["nudged"]
+            self._kept[key] = torch.stack([self.encode(self.images + change) for change in changes])
+        return self._kept[key]
 
     def accuracies(self, basis: Basis, kept: Kept) -> list[float]:
         """Accuracy of the frozen probe on images of which, for each band, a part of the bands is left.
@@ -53,7 +54,7 @@ class Altered:
         return [self._accuracy(basis, coefficients, kept(basis.band_of, index)) for index in range(len(basis.bands))]
 
     def _accuracy(self, basis: Basis, coefficients: Tensor, left: Tensor) -> float:
-        key = "left " + "".join(str(int(band in basis.band_of[left])) for band in range(len(basis.bands)))
+        key = f"{basis.name} left " + "".join(str(int(band in basis.band_of[left])) for band in range(len(basis.bands)))
         if key not in self._kept:
             embedding = self.encode(basis.images(coefficients * left))
             self._kept[key] = (self.scores(embedding).argmax(1) == self.labels).double().mean()
