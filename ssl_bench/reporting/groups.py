@@ -178,12 +178,16 @@ def _dataset_settings(run: Run) -> str:
 
 
 def _titles(keys: Sequence[tuple[str, str]]) -> list[str]:
-    """Names of datasets; where one name stands for several sets of images, with the settings and the fingerprint."""
-    parsed = [{key.removeprefix("dataset."): value for key, value in json.loads(text).items()} for text, _ in keys]
-    names = [json.loads(settings.pop("name")) for settings in parsed]
+    """Names of datasets; of those that share one, with the settings that tell them apart, and else the fingerprint."""
+    parsed = [
+        {key.removeprefix("dataset."): json.loads(value) for key, value in json.loads(text).items()} for text, _ in keys
+    ]
     titles = []
-    for name, settings, (_, fingerprint) in zip(names, parsed, keys, strict=True):
-        given = ", ".join(f"{key}={value}" for key, value in settings.items() if value != "null")
-        more = ", ".join(part for part in (given, fingerprint) if part)
-        titles.append(f"{name} ({more})" if names.count(name) > 1 and more else name)
+    for own, (_, fingerprint) in zip(parsed, keys, strict=True):
+        twins = [other for other in parsed if other["name"] == own["name"]]
+        telling = [key for key in own if any(other.get(key) != own[key] for other in twins)]
+        given = ", ".join(f"{key}={own[key]}" for key in telling if own[key] is not None)
+        same = [other for other in twins if all(other.get(key) == own[key] for key in telling)]
+        more = given if len(same) == 1 else ", ".join(part for part in (given, fingerprint) if part)
+        titles.append(f"{own['name']} ({more})" if len(twins) > 1 and more else str(own["name"]))
     return titles
