@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ class Analyzed:
     run: RunDirectory
     config: Config
     spectrum: Mapping[str, Any]
-    images: str
+    images: str  # which, and how they were measured: runs that differ in this do not compare
 
     @property
     def configuration(self) -> str:
@@ -131,22 +132,40 @@ def label_free(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """
     from ssl_bench.evaluation.metrics.correlation import rank_correlation
 
-    known = [row for row in rows if row["probe"] is not None and row["spectrum"] is not None]
+    known = [
+        row
+        for row in rows
+        if row["probe"] is not None and row["spectrum"] is not None and row["spectrum"].get("embedding")
+        # Metrics are of the embedding: a probe of anything else is another question.
+        if row["probe"].get("feature_point") in (None, "embedding")
+    ]
     names = list(dict.fromkeys(name for row in known for name in row["spectrum"]["embedding"]))
     probes = [row["probe"]["linear_top1"] for row in known]
     return {name: rank_correlation([row["spectrum"]["embedding"].get(name) for row in known], probes) for name in names}
 
 
 def _analyzed(runs: Sequence[RunDirectory]) -> list[Analyzed]:
-    """The runs that were trained and analyzed to their end."""
+    """The runs that were trained, and analyzed from their start to their end."""
     found = []
     for run in runs:
         if not run.finished or not run.spectrum_file.exists():
             continue
         spectrum = read_json(run.spectrum_file)
-        if run.last_step > 0 and spectrum["snapshots"][-1]["step"] == run.last_step:
-            found.append(Analyzed(run, run.config(), spectrum, str(run.record()["dataset"]["fingerprint"])))
+        if followed(run, spectrum):
+            images = str(run.record()["dataset"]["fingerprint"])
+            how = json.dumps([spectrum.get("protocol"), spectrum.get("settings")], sort_keys=True)
+            found.append(Analyzed(run, run.config(), spectrum, f"{images} {how}"))
     return found
+
+
+def followed(run: RunDirectory, spectrum: Mapping[str, Any]) -> bool:
+    """Whether spectra say when: of a trained run, from before its training on, no snapshot there is left out.
+
+    From its last snapshot alone a run's half-times are not known, which is not the same as never.
+    """
+    steps = {row["step"] for row in spectrum["snapshots"]}
+    whole = {0, run.last_step} <= steps and set(run.snapshots()) <= steps
+    return run.last_step > 0 and len(steps) > 2 and whole
 
 
 def _edges(one: Analyzed, basis: str) -> tuple[tuple[float, float], ...]:

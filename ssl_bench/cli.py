@@ -157,7 +157,7 @@ def main() -> None:
         sys.exit(2)
     except SystemExit as end:
         if end.code == INTERRUPTED:
-            print("ssl-bench: interrupted; the same command goes on where it stopped", file=sys.stderr)
+            print("ssl-bench: interrupted; the same command goes on with what is finished", file=sys.stderr)
         raise
     except BrokenPipeError:
         # The reader of our output left (``| head``); nothing is wrong.

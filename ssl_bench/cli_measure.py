@@ -37,6 +37,8 @@ def measured_target(target: str, section: str, overrides: Sequence[str] | None) 
     dataset = given.pop("dataset", None)
     encoder = {key: given.pop(key) for key in EncoderConfig.model_fields if key in given}
     if is_encoder(target):
+        if "snapshot" in given:
+            raise UserError(f"snapshot= is for run directories: {target} has no snapshots; leave it out")
         known = {*SECTIONS[section].model_fields, *EncoderConfig.model_fields, "dataset"}
         for key in given:
             if key not in known:
@@ -60,10 +62,11 @@ def measured_target(target: str, section: str, overrides: Sequence[str] | None) 
 
 def evaluation_lines(result: dict[str, Any]) -> list[str]:
     """An evaluation for people: one line a probe."""
-    lines = [_untrained(result)] if not result["trained"] else []
+    lines = _about_weights(result)
     for name, found in result["probes"].items():
         low, high = found["interval"]
-        chosen = ", ".join(f"{key} {value:g}" for key, value in found.get("chosen", {}).items())
+        chosen = ", ".join(f"{key} {_plain(value)}" for key, value in found.get("chosen", {}).items())
+        chosen += "" if found["feature_point"] == result["feature_point"] else f"  ({found['feature_point']})"
         lines.append(
             f"{name:>9} ({found['protocol']}): {found['top1']:.4f}  [{low:.4f}, {high:.4f}]"
             + (f"  {chosen}" if chosen else "")
@@ -78,7 +81,7 @@ def evaluation_lines(result: dict[str, Any]) -> list[str]:
 
 def analysis_lines(result: dict[str, Any]) -> list[str]:
     """Bands for people: one table a basis, then the embedding as a whole."""
-    lines = [_untrained(result)] if not result["trained"] else []
+    lines = _about_weights(result)
     for basis in ("pca", "patch_pca", "radial", "dct"):
         lines.append(
             f"{basis:>9} {'variance':>8} {'error':>7} {'half-time':>10} {'decoded':>8} {'half-time':>10} {'chance':>7}"
@@ -102,8 +105,24 @@ def analysis_lines(result: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _untrained(result: dict[str, Any]) -> str:
-    return f"UNTRAINED: {result['target']} has no weights but its random first ones; give weights=FILE, or a snapshot"
+def _about_weights(result: dict[str, Any]) -> list[str]:
+    """What a reader has to know of the weights before any number."""
+    lines, loaded = [], result.get("encoder", {})
+    if not result["trained"]:
+        lines.append(
+            f"UNTRAINED: {result['target']} has no weights but its random first ones; give weights=FILE, or a snapshot"
+        )
+    misfits = {key: loaded[key] for key in ("missing", "mismatched", "unexpected") if loaded.get(key)}
+    if misfits:
+        counts = ", ".join(f"{len(keys)} {key} (such as {next(iter(keys))})" for key, keys in misfits.items())
+        lines.append(f"PARTIAL: {loaded['matched']} keys of {loaded['weights_file']} were loaded; {counts}")
+    if loaded.get("others"):
+        lines.append(f"not taken from {loaded['weights_file']}: {', '.join(map(str, loaded['others']))}")
+    return lines
+
+
+def _plain(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value).lower()
 
 
 def _short(value: float | None) -> str:

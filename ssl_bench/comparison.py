@@ -20,6 +20,7 @@ from ssl_bench.matrix import BASELINES, axes, baseline_cells, cells, dataset_key
 from ssl_bench.measuring import analysis_question, analyze, evaluate, is_measured
 from ssl_bench.objectives import OBJECTIVES
 from ssl_bench.overrides import expand_short_forms
+from ssl_bench.resolve import check_evaluation
 from ssl_bench.runs.directory import RunDirectory
 from ssl_bench.runs.summary import summarise_runs
 from ssl_bench.spectrum.bench import Bench, make_bench
@@ -61,6 +62,8 @@ def compare(raw: Mapping[str, Any], out: str | Path) -> dict[str, Any]:
             data[dataset_key(config)] = load_dataset(config.dataset)
     main, skipped = resolve_cells(wanted, data)
     baselines, _ = resolve_cells(references, data)
+    for config in main:
+        check_evaluation(config, data[dataset_key(config)])
     out = _claim(Path(out))
     benches: dict[str, Bench] = {}
     console = Console(stderr=True, highlight=False)

@@ -147,7 +147,7 @@ class EvaluationConfig(Options):
     learning_rates: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0), min_length=1
     )
-    weight_decays: tuple[Annotated[float, Field(ge=0)], ...] = Field((0.0, 1e-4, 1e-3), min_length=1)
+    weight_decays: tuple[Annotated[float, Field(ge=0)], ...] = Field((0.0, 1e-4, 1e-3, 1e-2, 1e-1), min_length=1)
     knn_k: tuple[Annotated[int, Field(ge=1)], ...] = Field((20, 1, 5, 200), min_length=1)
     shots: tuple[Annotated[int, Field(ge=1)], ...] = Field((1, 5, 10), min_length=1)
     draws: int = Field(20, ge=2)

@@ -70,6 +70,9 @@ def baseline_cells(configs: list[Config], names: tuple[str, ...]) -> list[Config
             seed = configs[0].seed if name == "pixels" else config.seed
             views = {**_views_beside(config, configs).model_dump(mode="json"), "noise": None}
             changed = {"objective": {"name": name}, "noise": None, "target": None, "views": views, "seed": seed}
+            if name == "pixels":  # which has no blocks and no tokens to be read from
+                asked_of = {**config.evaluation.model_dump(mode="json"), "layer": None, "feature_point": "embedding"}
+                changed["evaluation"] = asked_of
             made.append(drop_unused(validate(Config, {**config.model_dump(mode="json"), **changed})))
     return _unique(made)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,8 @@ def evaluate(
     """Probes of a run's snapshots, or of an encoder from elsewhere, on clean images.
 
     Those of a run are entered in evaluation.json, each as soon as it is there; entries made already, with the same
-    settings and protocols, are kept.
+    settings and protocols, are kept, with further probes if they have any. Those made with other settings are kept
+    aside, in evaluation.previous.json.
 
     Args:
         target: A run directory, or ``timm:NAME``, ``torchvision:NAME``, ``module:callable``.
@@ -54,13 +56,15 @@ def evaluate(
     if is_encoder(str(target)):
         settings = settings or EvaluationConfig()
         subject, data = _elsewhere(str(target), encoder, dataset, data)
-        entry = probe(subject, data, settings, cache_folder() / "features")
+        with Console(stderr=True).status(f"probes of {target}"):
+            entry = probe(subject, data, settings, cache_folder() / "features")
         return {"target": str(target), **_evaluated(data, settings), **entry, "encoder": subject.details}
     run, config, data = open_run(target, data)
-    settings = settings or config.evaluation
+    settings = _with_probes_there(run.evaluation_file, settings or config.evaluation)
     question, common = evaluation_question(settings), _evaluated(data, settings)
     steps = chosen_steps(run, settings.snapshot)
     entries = _stored(run.evaluation_file, question)
+    _keep_other(run.evaluation_file, entries)
     for step in _left(steps, entries, f"probes of {run.path.name}"):
         entries = _merged(entries, probe(load_subject(run, config, data, step), data, settings, run.cache))
         write_json(run.evaluation_file, {**common, "snapshots": entries})
@@ -98,15 +102,18 @@ def analyze(
     if is_encoder(str(target)):
         settings = settings or AnalysisConfig()
         subject, data = _elsewhere(str(target), encoder, dataset, data)
-        bench = bench or make_bench(data, settings)
-        row = measure(bench, subject, cache_folder() / "features", last=True).row
-        answer = {**_analyzed(data, settings), **summarise(bench, [row]), "snapshots": [row]}
-        return {"target": str(target), **answer, "encoder": subject.details}
+        with Console(stderr=True).status(f"spectra of {target}"):
+            bench = bench or make_bench(data, settings)
+            measured = measure(bench, subject, cache_folder() / "features", last=True)
+        answer = {**_analyzed(data, settings), **summarise(bench, [measured.row]), "snapshots": [measured.row]}
+        heat = {name: values.tolist() for name, values in vars(measured.heat).items()}
+        return {"target": str(target), **answer, "heat_map": heat, "encoder": subject.details}
     run, config, data = open_run(target, data)
     settings = settings or config.analysis
     common = _analyzed(data, settings)
     steps = chosen_steps(run, settings.snapshot)
     rows = _stored(run.spectrum_file, analysis_question(settings))
+    _keep_other(run.spectrum_file, rows)
     arrays = load_tensors(run.arrays_file) if rows else {}
     clock = Clock()
     with clock.part("bases"):
@@ -174,6 +181,24 @@ def _stored(file: Path, question: dict[str, Any]) -> list[dict[str, Any]]:
         return []  # damaged: measured anew
     same = all(content.get(key) == value for key, value in question.items())
     return list(content["snapshots"]) if same else []
+
+
+def _with_probes_there(file: Path, settings: EvaluationConfig) -> EvaluationConfig:
+    """The settings with the further probes that were made already, so that asking for less takes nothing away."""
+    try:
+        there = read_json(file)["settings"]
+        wider = settings.model_copy(update={"probes": tuple(dict.fromkeys([*there["probes"], *settings.probes]))})
+    except (UserError, KeyError, TypeError):
+        return settings  # there is none, or it is damaged or of an earlier version
+    return wider if _stored(file, evaluation_question(wider)) else settings
+
+
+def _keep_other(file: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Move measurements that answer another question aside, before new ones take their place."""
+    if file.exists() and not rows:
+        other = file.with_suffix(".previous.json")
+        os.replace(file, other)
+        Console(stderr=True).print(f"{file} was made with other settings: kept as {other.name}", soft_wrap=True)
 
 
 def _merged(rows: list[dict[str, Any]], row: dict[str, Any]) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from ssl_bench.backbones import make_backbone
+from ssl_bench.backbones.feature_point import FeaturePoint
 from ssl_bench.config import (
     DEFAULT_RATES,
     BackboneConfig,
@@ -79,6 +80,21 @@ def resolve(config: Config, data: ImageData) -> Config:
             "training": config.training.model_copy(update={"learning_rate": rate, "precision": _precision(config)}),
         }
     )
+
+
+def check_evaluation(config: Config, data: ImageData) -> None:
+    """Whether what is asked of a run after its training can be answered, before it is trained.
+
+    Raises: UserError for a feature point its backbone does not have, or more labels a class than there are.
+    """
+    asked = config.evaluation
+    if asked.layer is not None or asked.feature_point != "embedding":
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            backbone = make_backbone(config.backbone, data.image_size, data.channels).eval()
+            backbone.read(data.standardised(data.train.images[:1]), FeaturePoint(asked.feature_point, asked.layer))
+    smallest = int(torch.bincount(data.train.labels, minlength=data.classes).min())
+    if "few_shot" in asked.probes and max(asked.shots) > smallest:
+        raise UserError(f"evaluation.shots={max(asked.shots)}: the smallest class has {smallest} training images")
 
 
 def _resolve_backbone(config: Config, data: ImageData, objective: type[Objective]) -> BackboneConfig:

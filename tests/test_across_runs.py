@@ -41,7 +41,8 @@ def write_run(folder, objective, seed, times, step=10, fingerprint="images"):
     run.record_file.write_text(json.dumps(record | {"dataset": {"fingerprint": fingerprint}}))
     reconstructs = objective == "autoencoder"
     bands = [band(index, time, time, reconstructs) for index, time in enumerate(times)]
-    spectrum = {"snapshots": [{"step": step}], **dict.fromkeys(("pca", "patch_pca", "radial", "dct"), bands)}
+    rows = [{"step": one} for one in sorted({0, step // 2, step})]
+    spectrum = {"snapshots": rows, **dict.fromkeys(("pca", "patch_pca", "radial", "dct"), bands)}
     run.spectrum_file.write_text(json.dumps(spectrum))
     return run
 

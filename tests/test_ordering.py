@@ -17,9 +17,8 @@ def random_half_times(rng, bands=7):
 
 
 def slow_gamma(half_times, covariate):
-    agree = differ = reached = 0
-    for time in half_times:
-        reached += time is not None
+    agree = differ = 0
+    reached = len(set(half_times) - {None})
     for i in range(len(half_times)):
         for j in range(i):
             a, b = half_times[i], half_times[j]
@@ -57,6 +56,16 @@ def test_gamma_with_the_band_index_is_the_order_of_learning():
     assert gamma([1, 2, 3, None, None], range(5)) == 1
     assert gamma([None, 3, 2, 1], range(4)) == -1
     assert gamma([0, 0, 2, 1], range(4)) == pytest.approx((4 - 1) / 5)
+
+
+def test_bands_that_are_all_there_from_the_start_have_no_order():
+    assert gamma([0, 0, 0, 0, 0, 0, 0, None], range(8)) is None
+    assert gamma([0, 0, 0, 5], range(4)) is None
+    tied = [[0.0] * 4, [0.0] * 4]
+    summary = summarise_order(tied, [4, 3, 2, 1], [1, 2, 3, 4])
+    assert (summary["order"], summary["gamma"]["variance"]["n"]) == (None, 0)
+    assert permutation_test(tied, tied)["p"] is None
+    assert permutation_test(tied, [[1, 2, 3, 4], [1, 2, 3, 4]])["p"] is not None
 
 
 def test_gamma_without_ties_is_kendalls_tau():

@@ -44,7 +44,7 @@ def pool_spatial(spatial: Tensor, prefix: int, pool: Pool, name: str) -> Tensor:
     Shapes: -> ``(B, C)``; with ``tokens`` all of them, ``(B, prefix + N, C)`` or ``(B, h w, C)``; with ``map``
     ``(B, C, h, w)``, as images are square.
 
-    Raises: UserError if a class token is asked for, and there is none.
+    Raises: UserError if a class token is asked for, and there is none; or a map, and tokens are no square of places.
     """
     if pool == "cls" and (spatial.dim() == 4 or prefix == 0):
         raise UserError(f"{name} has no class token: use feature_point=mean or embedding")
@@ -53,8 +53,11 @@ def pool_spatial(spatial: Tensor, prefix: int, pool: Pool, name: str) -> Tensor:
             return spatial
         return spatial.flatten(2).transpose(1, 2) if pool == "tokens" else spatial.mean((2, 3))
     if pool == "map":
-        side = math.isqrt(spatial.shape[1] - prefix)
-        return spatial[:, prefix:].transpose(1, 2).reshape(len(spatial), -1, side, side)
+        places = spatial.shape[1] - prefix
+        side = math.isqrt(places)
+        if side**2 != places:
+            raise UserError(f"{name} has {places} tokens, which are no square of places: there is no map of them")
+        return spatial[:, prefix:].transpose(1, 2).reshape(len(spatial), spatial.shape[2], side, side)
     if pool == "tokens":
         return spatial
     return spatial[:, 0] if pool == "cls" else spatial[:, prefix:].mean(1)

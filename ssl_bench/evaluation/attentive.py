@@ -106,4 +106,4 @@ def _answers(head: AttentiveHead, tokens: Tensor) -> Tensor:
     return torch.cat([head(chunk) for chunk in torch.split(tokens, BATCH)]).double()
 
 
-ATTENTIVE = Probe("attentive/1", attentive)
+ATTENTIVE = Probe("attentive/1", attentive, reads="tokens")

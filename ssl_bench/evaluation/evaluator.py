@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Generator, Tensor
 
-from ssl_bench.backbones.feature_point import FeaturePoint
+from ssl_bench.backbones.feature_point import EMBEDDING, FeaturePoint
 from ssl_bench.clock import Clock
 from ssl_bench.config import EvaluationConfig
 from ssl_bench.data.images import ImageData
@@ -109,9 +109,11 @@ def _point(settings: EvaluationConfig) -> FeaturePoint:
 
 def _scored(name: str, answer: Answer, data: ImageData, settings: EvaluationConfig) -> dict[str, Any]:
     """An answer against the test labels."""
-    labels = data.test.labels
+    labels, reads = data.test.labels, PROBES.get(name).reads
+    points = {"features": _point(settings), "tokens": FeaturePoint("tokens", settings.layer), "pictures": EMBEDDING}
     entry: dict[str, Any] = {
         "protocol": PROBES.get(name).protocol,
+        "feature_point": str(points[reads]),
         **score(answer.predicted, labels, data.classes, settings.seed),
         "held_out_top1": answer.held_out_top1,
         "chosen": answer.chosen,
@@ -128,4 +130,5 @@ def _head(subject: Subject, data: ImageData, settings: EvaluationConfig) -> dict
     """The classifier the subject was trained with, on the test images."""
     assert subject.classify is not None
     scores = in_batches(subject.classify, data.test.images, data.standardised)
-    return {"protocol": "head/1", **score(scores.argmax(1), data.test.labels, data.classes, settings.seed)}
+    about = {"protocol": "head/1", "feature_point": str(EMBEDDING)}
+    return {**about, **score(scores.argmax(1), data.test.labels, data.classes, settings.seed)}

@@ -99,4 +99,4 @@ def _answers(module: nn.Module, pictures: Pictures, device: torch.device) -> Ten
     return torch.cat([module(pictures.standardised(chunk.to(device))).cpu() for chunk in chunks])
 
 
-FINETUNE = Probe("finetune/1", finetune)
+FINETUNE = Probe("finetune/1", finetune, reads="pictures")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -104,10 +104,15 @@ class Answer:
 
 @dataclass(frozen=True)
 class Probe:
-    """A named protocol. A third-party probe is one of these, in the entry-point group ``ssl_bench.probes``."""
+    """A named protocol. A third-party probe is one of these, in the entry-point group ``ssl_bench.probes``.
+
+    ``reads`` is what it looks at: features at the feature point asked for, tokens of all positions there, or the
+    pictures themselves.
+    """
 
     protocol: str
     answer: Callable[[Task], Answer]
+    reads: Literal["features", "tokens", "pictures"] = "features"
 
 
 def score(predicted: Tensor, labels: Tensor, classes: int, seed: int) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ssl_bench.across_runs import followed
 from ssl_bench.reporting.collect import Run
 from ssl_bench.reporting.groups import Group
 
@@ -92,7 +93,7 @@ def band_row(group: Group, runs: Sequence[Run], basis: str, quantity: Quantity) 
     spectra = [run.spectrum[basis] for run in runs if run.spectrum is not None]
     if any(band[quantity] is None for bands in spectra for band in bands):
         return None
-    trained = [run for run in runs if run.spectrum is not None and run.spectrum["snapshots"][-1]["samples_seen"] > 0]
+    trained = [run for run in runs if run.spectrum is not None and followed(run.directory, run.spectrum)]
     times = tuple(
         _times([bands[index] for bands in spectra], quantity, bool(trained)) for index in range(len(spectra[0]))
     )

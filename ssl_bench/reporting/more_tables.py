@@ -127,7 +127,7 @@ def _order_row(name: str, basis: str, quantity: str, order: dict[str, Any]) -> R
         for one in gammas
     ]
     never = sum(value is None for value in order["half_time"])
-    bands = " ".join(map(str, order["order"]))
+    bands = "all at once" if order["order"] is None else " ".join(map(str, order["order"]))
     reached = f"the last {never} not reached" if never else ""
     return Row((Cell(name), _of(basis, quantity), Cell(bands, reached), *cells, Cell(str(order["runs"]))))
 

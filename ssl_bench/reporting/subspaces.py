@@ -10,7 +10,7 @@ from typing import Any
 from ssl_bench.reporting.collect import Run
 from ssl_bench.reporting.groups import Block, Group
 from ssl_bench.reporting.numbers import NOTHING, count, percent
-from ssl_bench.reporting.spread import Spread, spread, told_apart
+from ssl_bench.reporting.spread import Spread, overlap, spread
 from ssl_bench.reporting.tables import Cell, Row, Table
 
 SETTING = "dataset.subspace"
@@ -103,10 +103,17 @@ def _point(group: Group) -> Point:
         variance=facts.get("variance") if name else 1.0,
         components=facts.get("components"),
         of=facts.get("of"),
-        head=spread(heads) if heads else None,
+        head=spread(heads, _head_interval(group.probed[0])) if heads else None,
         linear=group.linear,
         status=group.status,
     )
+
+
+def _head_interval(run: Run) -> tuple[float, float] | None:
+    """The bootstrap interval over test images of the own classifier."""
+    entry = run.evaluation["snapshots"][-1] if run.evaluation is not None else {}
+    head = entry.get("probes", {}).get("head")
+    return None if head is None else (head["interval"][0], head["interval"][1])
 
 
 def _order(point: Point) -> tuple[int, bool, float]:
@@ -170,7 +177,7 @@ def _findings(known: Sequence[tuple[Point, Spread]], accuracy: str) -> Iterator[
         (other.variance - one.variance, _against(one, value, other, less))
         for one, value in asked["bottom"]
         for other, less in asked["top"]
-        if one.variance and other.variance and one.variance < other.variance and value.mean > less.mean
+        if one.variance and other.variance and one.variance < other.variance and _clearly_above(value, less)
     ]
     if better:
         yield f"Less variance can tell more ({accuracy}): {max(better)[1]}."
@@ -184,14 +191,19 @@ def _findings(known: Sequence[tuple[Point, Spread]], accuracy: str) -> Iterator[
         yield "With one seed a point the spread over seeds is unknown: small differences say nothing."
 
 
+def _clearly_above(value: Spread, less: Spread) -> bool:
+    """Whether one accuracy is the larger, and intervals (over seeds, or of one seed over test images) are disjoint."""
+    apart = value.interval is None or less.interval is None or not overlap(value.interval, less.interval)
+    return value.mean > less.mean and apart
+
+
 def _against(one: Point, value: Spread, other: Point, less: Spread) -> str:
-    """That one subspace does better than another, and whether seeds tell them apart."""
+    """That one subspace does better than another."""
     better, worse = (
         f"{percent(accuracy.mean)} % on {point.name}, with {_share(point.variance)} % of the variance"
         for point, accuracy in ((one, value), (other, less))
     )
-    unclear = value.n > 1 and less.n > 1 and not told_apart(value, less)
-    return f"{better}, against {worse}{'; seeds do not tell them apart' if unclear else ''}"
+    return f"{better}, against {worse}"
 
 
 def _share(share: float | None) -> str:

@@ -19,7 +19,16 @@ SUMMARY_COLUMNS = (
     "dataset", "seed", "epochs", "samples_seen", "seconds", "status",
 )  # fmt: skip
 SUBSPACE_COLUMNS = {"subspace": "spec", "subspace_variance": "variance", "subspace_components": "components"}
-PROBE_COLUMNS = ("head_top1", "linear_top1", "linear_low", "linear_high", "knn_top1", "selected_lr", "protocol")
+PROBE_COLUMNS = (
+    "feature_point",
+    "head_top1",
+    "linear_top1",
+    "linear_low",
+    "linear_high",
+    "knn_top1",
+    "selected_lr",
+    "protocol",
+)
 ORDER_COLUMNS = tuple(f"order_{basis}_{key}" for basis in BASES for key in HALF_TIMES.values())
 COLUMNS = (*SUMMARY_COLUMNS, *SUBSPACE_COLUMNS, *PROBE_COLUMNS, *ORDER_COLUMNS, "reference", "error")
 SPECIAL = re.compile(r"([\\`*|\[\]])")

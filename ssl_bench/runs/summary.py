@@ -63,7 +63,12 @@ def _probe(run: RunDirectory) -> dict[str, Any] | None:
     last = content["snapshots"][-1]
     if last["step"] != run.last_step:
         return None  # an earlier snapshot was probed, the trained encoder was not
-    return {"protocol": content["protocol"], **{key: last.get(key) for key in PROBE_KEYS}}
+    return {
+        "protocol": content["protocol"],
+        "feature_point": content.get("feature_point"),
+        **{key: last.get(key) for key in PROBE_KEYS},
+        "probes": {name: one["top1"] for name, one in last.get("probes", {}).items()},
+    }
 
 
 def _spectrum(run: RunDirectory) -> dict[str, Any] | None:

@@ -35,12 +35,13 @@ def gamma(half_times: HalfTimes, covariate: Sequence[float | None]) -> float | N
     which is cut short is not scored for what it had no time to do. With the band index as covariate, 1 is band after
     band. A band whose covariate is ``None`` is left out.
 
-    Returns: ``None`` if fewer than three bands were reached, or no pair differs in both.
+    Returns: ``None`` if fewer than three different half-times were reached (bands that are all there from the start are
+    no order of learning), or no pair differs in both.
 
     Raises: ValueError if the covariate has not one entry a band.
     """
     bands = [(time, value) for time, value in zip(_times(half_times), covariate, strict=True) if value is not None]
-    if sum(math.isfinite(time) for time, _ in bands) < 3:
+    if len({time for time, _ in bands if math.isfinite(time)}) < 3:
         return None
     pairs = [(a, b) for a, b in itertools.combinations(bands, 2) if a[0] != b[0] and a[1] != b[1]]
     in_order = sum((a[0] < b[0]) == (a[1] < b[1]) for a, b in pairs)
@@ -58,9 +59,9 @@ def summarise_order(
         frequency: Mean frequency of each band; ``None`` where it has none.
 
     Returns: ``runs``; by band, ``half_time`` (median over runs, ``None`` if half of them or more never reached it) and
-    ``reached`` (how many did); ``order``, band indices by that median; ``gamma`` with ``variance``, decreasing (1 means
-    that the largest is learned first), and with ``frequency`` (1: the lowest first), each ``median``, ``min``, ``max``
-    over the ``n`` runs that have one.
+    ``reached`` (how many did); ``order``, band indices by that median (``None`` if all tie); ``gamma`` with
+    ``variance``, decreasing (1 means that the largest is learned first), and with ``frequency`` (1: the lowest first),
+    each ``median``, ``min``, ``max`` over the ``n`` runs that have one.
 
     Raises: UserError if the runs have different numbers of bands. ValueError if there are no runs.
     """
@@ -72,7 +73,7 @@ def summarise_order(
         "runs": len(per_seed),
         "half_time": half_times,
         "reached": [sum(value is not None for value in band) for band in zip(*per_seed, strict=True)],
-        "order": order(half_times),
+        "order": order(half_times) if len(set(medians)) > 1 else None,
         "gamma": {
             "variance": _spread([gamma(run, decreasing) for run in per_seed]),
             "frequency": _spread([gamma(run, frequency) for run in per_seed]),
@@ -109,8 +110,8 @@ def permutation_test(
     _check_bands([*first, *second])
     runs = np.array([_times(run) for run in (*first, *second)])
     features = rankdata(runs, axis=1) if what == "order" else _mean_logs(runs)
-    if not features.size:
-        return result
+    if not features.size or (what == "order" and bool((runs == runs[:, :1]).all())):
+        return result  # no band is left, or no run tells any two bands apart
     observed = _differences(features, np.arange(len(first))[None])[0]
     result["statistic"] = float(observed)
     if min(len(first), len(second)) < 2:

@@ -9,6 +9,7 @@ from typing import Any
 from ssl_bench.spectrum.bench import Bench
 from ssl_bench.spectrum.half_times import first_crossing
 from ssl_bench.spectrum.ordering import gamma
+from ssl_bench.spectrum.patches import PatchPCABasis
 
 # Below this final R^2, or above chance by less than this, a band was not learned and half of it is noise.
 LEAST = 0.05
@@ -25,6 +26,8 @@ def summarise(bench: Bench, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     samples = [row["samples_seen"] for row in rows]
     for targets in bench.targets:
         name = targets.basis.name
+        if isinstance(targets.basis, PatchPCABasis):
+            summary["patch"] = targets.basis.patch  # the side asked for, or the nearest that divides the image
         curves = [row[name] for row in rows]
         summary[name] = [
             {
