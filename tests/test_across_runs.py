@@ -85,6 +85,23 @@ def test_runs_on_other_images_are_not_tested_against_each_other(tmp_path):
     assert found["tests"] == []
 
 
+def test_what_was_analyzed_at_its_end_only_has_no_order(tmp_path):
+    """Not known is not never: such a run would look as if it had learned nothing."""
+    run = write_run(tmp_path, "autoencoder", 0, [None] * 4)
+    content = json.loads(run.spectrum_file.read_text())
+    run.spectrum_file.write_text(json.dumps(content | {"snapshots": content["snapshots"][-1:]}))
+    with pytest.raises(UserError, match="no trained run with spectra"):
+        ssl_bench.band_order(tmp_path)
+
+
+def test_runs_measured_otherwise_are_no_further_seeds(tmp_path):
+    for seed in range(2):
+        run = write_run(tmp_path, "autoencoder", seed, [1, 2, 3, 4])
+        content = json.loads(run.spectrum_file.read_text())
+        run.spectrum_file.write_text(json.dumps(content | {"settings": {"fit_samples": 100 + seed}}))
+    assert [len(one["runs"]) for one in ssl_bench.band_order(tmp_path)["configurations"]] == [1, 1]
+
+
 def test_a_folder_without_spectra_is_a_mistake(tmp_path):
     write_run(tmp_path, "random", 0, [0, 0, 0, 0], step=0)
     with pytest.raises(UserError, match="holds no trained run with spectra: give the --out of compare"):

@@ -4,7 +4,7 @@ import torch
 from ssl_bench.backbones import BACKBONES, make_backbone
 from ssl_bench.backbones.base import Features
 from ssl_bench.backbones.decoders import make_decoder
-from ssl_bench.backbones.feature_point import EMBEDDING, FeaturePoint
+from ssl_bench.backbones.feature_point import EMBEDDING, FeaturePoint, pool_spatial
 from ssl_bench.backbones.vit import small_image_patch
 from ssl_bench.config import BackboneConfig
 from ssl_bench.errors import UserError
@@ -157,6 +157,14 @@ def test_pools_of_a_transformer():
     assert torch.equal(backbone.read(images, FeaturePoint("tokens")), tokens)
     made = backbone.read(images, FeaturePoint("map"))
     assert torch.equal(made[:, :, 3, 5], tokens[:, 1 + 3 * 8 + 5])
+
+
+def test_tokens_that_are_no_square_of_places_make_no_map():
+    with pytest.raises(UserError, match="an encoder has 7 tokens, which are no square of places"):
+        pool_spatial(torch.randn(2, 7, 3), 0, "map", "an encoder")
+    with pytest.raises(UserError, match="65 tokens"):
+        pool_spatial(torch.randn(2, 65, 192), 0, "map", "an encoder")
+    assert pool_spatial(torch.randn(2, 65, 192), 1, "map", "an encoder").shape == (2, 192, 8, 8)
 
 
 def test_the_list_names_what_can_be_built():

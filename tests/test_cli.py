@@ -60,6 +60,7 @@ def test_help_and_lists_import_no_torch():
         (["evaluate", "timm:test_resnet", "dataset=digitz"], "did you mean 'digits'"),
         (["evaluate", "timm:test_resnet", "dataset=digits", "image_sise=32"], "did you mean 'image_size'"),
         (["analyze", "timm:test_resnet", "dataset=digits", "layer=1"], "unknown key 'layer'"),
+        (["analyze", "timm:test_resnet", "dataset=digits", "snapshot=all"], "timm:test_resnet has no snapshots"),
         (["analyze", "no_such_module:build", "dataset=digits"], "no_such_module"),
         (["evaluate", "/nonexistent", "weights=x.pth"], "weights= is for an encoder from elsewhere"),
         (["list", "objektives"], "did you mean 'objectives'"),
@@ -189,6 +190,9 @@ def test_an_encoder_from_elsewhere(tmp_path):
     assert list(given["probes"]) == ["linear", "knn", "ridge"]
     assert given["linear_top1"] != without["linear_top1"]
     assert "untrained" not in ssl_bench("evaluate", *words, f"weights={weights}", **where).stdout.lower()
+    misfit = [words[0].replace("test_resnet", "test_efficientnet"), *words[1:], f"weights={weights}"]
+    refused = ssl_bench("evaluate", *misfit, **where)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
 
 
 def test_a_killed_run_goes_on_where_it_was(tmp_path):

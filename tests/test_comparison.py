@@ -234,6 +234,8 @@ def test_an_objective_no_backbone_suits_is_a_mistake_and_one_that_some_suit_is_s
         (["training.epoch=[1,2]"], "did you mean 'epochs'"),
         (["seed=[0,zero]"], "'seed' = 'zero'"),
         (["evaluation.probe_epochs=[5,20]"], "'evaluation.probe_epochs' does not change a run"),
+        (["evaluation.layer=99"], "layer=99: resnet_micro has blocks 1 to 3"),
+        (["evaluation.probes=few_shot", "evaluation.shots=400"], "evaluation.shots=400: the smallest class has"),
         (["evaluation.probes=[ridge,lineer]"], "unknown probe 'lineer'; did you mean 'linear'?"),
         (["evaluation.snapshot=3"], "the last snapshot or all"),
         (["training.epochs=true"], "'training.epochs' = True"),

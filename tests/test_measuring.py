@@ -130,6 +130,26 @@ def test_feature_points_are_different_questions(run):
     evaluate(run.path)
 
 
+def test_asking_for_less_takes_nothing_away_and_other_settings_are_kept_aside(run, capsys):
+    asked = EvaluationConfig(probes=("ridge",), learning_rates=(0.01, 0.1))
+    evaluate(run.path, asked.model_copy(update={"snapshot": "all"}))
+    less = evaluate(run.path, EvaluationConfig(learning_rates=(0.01, 0.1)))
+    assert "ridge" in less["probes"]
+    assert [row["step"] for row in read(run.evaluation_file)["snapshots"]] == list(run.snapshots())
+    capsys.readouterr()
+    evaluate(run.path, EvaluationConfig(learning_rates=(0.03,)))
+    assert "kept as evaluation.previous.json" in capsys.readouterr().err
+    kept = read(run.path / "evaluation.previous.json")
+    assert [row["step"] for row in kept["snapshots"]] == list(run.snapshots())
+    assert kept["settings"]["probes"] == ["ridge"]
+
+
+def test_every_probe_says_what_it_read(run):
+    asked = EvaluationConfig(layer=1, probes=("finetune",), finetune_epochs=1)
+    points = {name: one["feature_point"] for name, one in evaluate(run.path, asked)["probes"].items()}
+    assert points == {"linear": "layer 1, mean", "knn": "layer 1, mean", "finetune": "embedding"}
+
+
 def test_settings_of_a_probe_that_is_not_asked_are_no_part_of_the_question():
     assert evaluation_question(EvaluationConfig(draws=3)) == evaluation_question(EvaluationConfig())
     asked = EvaluationConfig(probes=("few_shot",))
