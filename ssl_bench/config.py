@@ -177,7 +177,7 @@ class AnalysisConfig(Options):
     patch: int = Field(4, ge=2)
     wave_norm: float = Field(0.1, gt=0)
     wave_samples: int = Field(8, ge=1)
-    altered_samples: int = Field(256, ge=10)
+    altered_samples: int = Field(200, ge=10)
     view_samples: int = Field(1000, ge=10)
     views: int = Field(10, ge=2)
     snapshot: Literal["last", "all"] | int = "all"
