@@ -64,9 +64,10 @@ def evaluate(
     question, common = evaluation_question(settings), _evaluated(data, settings)
     steps = chosen_steps(run, settings.snapshot)
     entries = _stored(run.evaluation_file, question)
-    _keep_other(run.evaluation_file, entries)
     for step in _left(steps, entries, f"probes of {run.path.name}"):
-        entries = _merged(entries, probe(load_subject(run, config, data, step), data, settings, run.cache))
+        entry = probe(load_subject(run, config, data, step), data, settings, run.cache)
+        _keep_other(run.evaluation_file, entries)
+        entries = _merged(entries, entry)
         write_json(run.evaluation_file, {**common, "snapshots": entries})
         run.update(timings=_timings("evaluate", entries))
     asked = next(row for row in entries if row["step"] == steps[-1])
@@ -113,7 +114,6 @@ def analyze(
     common = _analyzed(data, settings)
     steps = chosen_steps(run, settings.snapshot)
     rows = _stored(run.spectrum_file, analysis_question(settings))
-    _keep_other(run.spectrum_file, rows)
     arrays = load_tensors(run.arrays_file) if rows else {}
     clock = Clock()
     with clock.part("bases"):
@@ -127,6 +127,7 @@ def analyze(
         if last:
             with clock.part("examples"):
                 arrays |= examples(bench, subject)
+        _keep_other(run.spectrum_file, rows)
         # Before the row: what has a row has all that stands beside it.
         save_tensors(run.arrays_file, arrays)
         measured.row["seconds"] |= clock.taken()
@@ -194,7 +195,7 @@ def _with_probes_there(file: Path, settings: EvaluationConfig) -> EvaluationConf
 
 
 def _keep_other(file: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Move measurements that answer another question aside, before new ones take their place."""
+    """Move measurements that answer another question aside, now that the first new one is there to take their place."""
     if file.exists() and not rows:
         other = file.with_suffix(".previous.json")
         os.replace(file, other)

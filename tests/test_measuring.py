@@ -144,6 +144,14 @@ def test_asking_for_less_takes_nothing_away_and_other_settings_are_kept_aside(ru
     assert kept["settings"]["probes"] == ["ridge"]
 
 
+def test_a_question_that_cannot_be_answered_leaves_the_answers_there_are(run):
+    evaluate(run.path)
+    before = run.evaluation_file.read_bytes()
+    with pytest.raises(UserError, match="layer=9"):
+        evaluate(run.path, EvaluationConfig(layer=9))
+    assert run.evaluation_file.read_bytes() == before
+
+
 def test_every_probe_says_what_it_read(run):
     asked = EvaluationConfig(layer=1, probes=("finetune",), finetune_epochs=1)
     points = {name: one["feature_point"] for name, one in evaluate(run.path, asked)["probes"].items()}
