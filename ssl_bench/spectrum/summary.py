@@ -67,7 +67,8 @@ def _values(samples: Sequence[int], curves: Sequence[dict[str, Any]], index: int
         curve = _curve(curves, name, index)
         key = "half_time" if name == "relative_error" else f"{name}_half_time"
         found[name] = curve[-1] if curve else None
-        half = _half_time(name, samples, curve, chance) if curve else None
+        # One snapshot does not say when, not even one without training behind it.
+        half = _half_time(name, samples, curve, chance) if curve and len(curve) > 1 else None
         found[key] = None if half is None else round(half, 1)
     return found
 
