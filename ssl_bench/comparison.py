@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from ssl_bench.across_runs import label_free, order_of_runs
-from ssl_bench.config import Config, Options, flatten, identity, validate
-from ssl_bench.data.images import ImageData
+from ssl_bench.config import AnalysisConfig, Config, DatasetConfig, Options, flatten, identity, validate
+from ssl_bench.data.images import ImageData, Split, Statistics
 from ssl_bench.data.load import load_dataset
+from ssl_bench.data.subspace import check_subspace
 from ssl_bench.errors import UserError
 from ssl_bench.evaluation.evaluator import asked_probes, evaluation_question
 from ssl_bench.files import write_json
@@ -26,6 +28,17 @@ from ssl_bench.runs.summary import summarise_runs
 from ssl_bench.spectrum.bench import Bench, make_bench
 from ssl_bench.training.loop import TrainingFailed
 from ssl_bench.training.pretraining import pretrain, title
+
+MakeBench = Callable[[DatasetConfig, AnalysisConfig], Bench]
+
+
+class Outline(ImageData):
+    """The sizes and labels of a dataset; one image stands for all of them. Enough to refuse what cannot be."""
+
+    @cached_property
+    def statistics(self) -> Statistics:
+        """None: what is refused does not depend on them."""
+        return Statistics((0.0,) * self.channels, 1.0)
 
 
 class CompareConfig(Options):
@@ -56,21 +69,24 @@ def compare(raw: Mapping[str, Any], out: str | Path) -> dict[str, Any]:
             raise UserError("a comparison measures the last snapshot or all of them: use snapshot=last or all")
         asked_probes(config.evaluation)
     references = baseline_cells(wanted, own.baselines)
+    # All datasets at once may be too much for memory: one is kept, and what is left of the others is an outline.
+    load = lru_cache(maxsize=1)(load_dataset)
+    bench = lru_cache(maxsize=1)(lambda dataset, analysis: make_bench(load(dataset), analysis))
     data: dict[str, ImageData] = {}
     for config in wanted:
         if dataset_key(config) not in data:
-            data[dataset_key(config)] = load_dataset(config.dataset)
+            data[dataset_key(config)] = _outline(config.dataset, load)
     main, skipped = resolve_cells(wanted, data)
     baselines, _ = resolve_cells(references, data)
     for config in main:
         check_evaluation(config, data[dataset_key(config)])
     out = _claim(Path(out))
-    benches: dict[str, Bench] = {}
     console = Console(stderr=True, highlight=False)
-    every = [*main, *baselines]
+    order = {key: position for position, key in enumerate(data)}
+    every = sorted([*main, *baselines], key=lambda config: order[dataset_key(config)])
     for number, config in enumerate(every, start=1):
         console.print(f"[{number}/{len(every)}] {title(config)}", markup=False)
-        _run_cell(config, run_path(out, config), data[dataset_key(config)], benches, console)
+        _run_cell(config, run_path(out, config), load(config.dataset), bench, console)
     summary: dict[str, Any] = {
         "schema": 1,
         "chance": data[dataset_key(wanted[0])].chance,
@@ -96,11 +112,26 @@ def run_path(out: Path, config: Config) -> Path:
     return out / "runs" / f"{readable}_seed{config.seed}_{identity(config)}"
 
 
-def _run_cell(config: Config, path: Path, data: ImageData, benches: dict[str, Bench], console: Console) -> None:
+def _outline(config: DatasetConfig, load: Callable[[DatasetConfig], ImageData]) -> ImageData:
+    """A dataset without its images. Its projection, if it has one, is checked and not made: that takes a while.
+
+    Raises: UserError as :func:`load_dataset` does.
+    """
+    whole = load(config.model_copy(update={"subspace": None}))
+    if config.subspace is not None:
+        check_subspace(whole, config.subspace)
+    train, test = (
+        Split(split.images[:1].clone().expand(len(split), -1, -1, -1), split.labels)
+        for split in (whole.train, whole.test)
+    )
+    return Outline(whole.name, train, test, whole.classes)
+
+
+def _run_cell(config: Config, path: Path, data: ImageData, bench: MakeBench, console: Console) -> None:
     """Pretrain, evaluate and analyze one cell, as far as it is not done. A failure is recorded, not raised."""
     try:
         run = pretrain(config, path, data)
-        _measure(run, config, data, benches)
+        _measure(run, config, data, bench)
         if run.record().get("error") is not None:
             run.update(error=None)
     except (TrainingFailed, UserError) as error:
@@ -110,19 +141,13 @@ def _run_cell(config: Config, path: Path, data: ImageData, benches: dict[str, Be
         RunDirectory(path).update(error=str(error))
 
 
-def _measure(run: RunDirectory, config: Config, data: ImageData, benches: dict[str, Bench]) -> None:
+def _measure(run: RunDirectory, config: Config, data: ImageData, bench: MakeBench) -> None:
     """Evaluate and analyze a run, unless its files answer the same questions already."""
     question = evaluation_question(config.evaluation)
     if not is_measured(run, run.evaluation_file, question, config.evaluation.snapshot):
         evaluate(run.path, config.evaluation, data)
     if not is_measured(run, run.spectrum_file, analysis_question(config.analysis), config.analysis.snapshot):
-        key = f"{data.fingerprint} {config.analysis.model_dump_json(exclude={'snapshot'})}"
-        if key not in benches:
-            # A bench is as large as its images four times over: of many datasets only the last two are kept.
-            for old in list(benches)[: len(benches) - 1]:
-                del benches[old]
-            benches[key] = make_bench(data, config.analysis)
-        analyze(run.path, config.analysis, data, benches[key])
+        analyze(run.path, config.analysis, data, bench(config.dataset, config.analysis))
 
 
 def _rows(out: Path, configs: list[Config], swept: Mapping[str, Any]) -> list[dict[str, Any]]:

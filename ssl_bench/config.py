@@ -16,7 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from ssl_bench.errors import UserError, did_you_mean
 
-# What does not decide a run's result: where data lie, how it is shown and mirrored, what is asked of it afterwards.
+# What does not decide a run's result: where data lie, how it is shown and mirrored, what is asked of it afterwards, how
+# its steps are made fast.
 OUTSIDE_IDENTITY = (
     "evaluation",
     "analysis",
@@ -26,6 +27,9 @@ OUTSIDE_IDENTITY = (
     "training.log_every",
     "training.checkpoint_seconds",
     "training.accelerator",
+    "training.compile",
+    "training.channels_last",
+    "training.resident",
 )
 
 # Settings that are younger than some finished runs, with the value that says what those runs did: at that value they
@@ -113,6 +117,10 @@ class TrainingConfig(Options):
     ``learning_rate`` holds for the batch size given (``None``: the optimizer's usual one); ``warmup`` is a share of all
     steps, then a cosine to zero. ``accumulate`` splits each batch in that many parts to save memory: a contrastive loss
     then sees the negatives of one part only. ``precision`` ``None`` is bf16 on a GPU, float32 on a CPU.
+
+    What makes steps fast is decided by the rules of ``training/speed.py`` where it is ``None``, and changes nothing but
+    the rounding: to ``compile`` what an objective is made of; ``channels_last``, the layout of maps in memory;
+    ``resident``, whether the images stay on the device, or are sent to it batch by batch.
     """
 
     epochs: int = Field(20, ge=0)
@@ -125,6 +133,9 @@ class TrainingConfig(Options):
     accumulate: int = Field(1, ge=1)
     precision: Literal["32-true", "bf16-mixed"] | None = None
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    compile: bool | None = None
+    channels_last: bool | None = None
+    resident: bool | None = None
     snapshots: int = Field(12, ge=3)
     log_every: int = Field(10, ge=1)
     checkpoint_seconds: float = Field(30.0, ge=0)

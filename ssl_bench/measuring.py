@@ -18,6 +18,7 @@ from ssl_bench.data.moments import cache_folder
 from ssl_bench.encoders import is_encoder, open_encoder
 from ssl_bench.errors import UserError
 from ssl_bench.evaluation.evaluator import evaluation_question, probe
+from ssl_bench.evaluation.precision import full_precision
 from ssl_bench.evaluation.subject import Subject
 from ssl_bench.files import load_tensors, read_json, save_tensors, write_json
 from ssl_bench.runs.directory import RunDirectory
@@ -29,6 +30,7 @@ from ssl_bench.spectrum.summary import summarise
 from ssl_bench.subjects import chosen_steps, load_subject, open_run
 
 
+@full_precision()
 def evaluate(
     target: str | Path,
     settings: EvaluationConfig | None = None,
@@ -74,6 +76,7 @@ def evaluate(
     return {"target": str(target), **common, **asked}
 
 
+@full_precision()
 def analyze(
     target: str | Path,
     settings: AnalysisConfig | None = None,

@@ -115,8 +115,18 @@ def _resolve_backbone(config: Config, data: ImageData, objective: type[Objective
 
 def _precision(config: Config) -> str:
     """Float32 on a CPU, bf16 on a GPU, unless the user says otherwise; part of what a run is."""
-    on_gpu = config.training.accelerator != "cpu" and torch.cuda.is_available()
-    return config.training.precision or ("bf16-mixed" if on_gpu else "32-true")
+    return config.training.precision or ("bf16-mixed" if _on_gpu(config) else "32-true")
+
+
+def _on_gpu(config: Config) -> bool:
+    return config.training.accelerator != "cpu" and torch.cuda.is_available()
+
+
+def cpu_multiplies_bf16() -> bool:
+    """Whether this processor has instructions for bf16 products: AVX512_BF16 or AMX. Others take 150 times as long."""
+    # Torch's own queries; where a version of it has none, nothing is known in favour of the processor.
+    queries = (getattr(torch.cpu, f"_is_{name}_supported", None) for name in ("avx512_bf16", "amx_tile"))
+    return any(query() for query in queries if query is not None)
 
 
 def _check_training(config: Config, data: ImageData, views: int) -> None:
@@ -137,3 +147,8 @@ def _check_training(config: Config, data: ImageData, views: int) -> None:
         )
     if settings.accelerator == "gpu" and not torch.cuda.is_available():
         raise UserError("training.accelerator=gpu, but torch sees no GPU here: use training.accelerator=auto")
+    if settings.precision == "bf16-mixed" and not _on_gpu(config) and not cpu_multiplies_bf16():
+        raise UserError(
+            "training.precision=bf16-mixed, but this CPU has no instructions for bf16 and would be many times slower "
+            "than in float32: use training.precision=32-true"
+        )

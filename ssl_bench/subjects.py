@@ -65,6 +65,7 @@ def load_subject(run: RunDirectory, config: Config, data: ImageData, step: int) 
     return Subject(
         name=run.path.name,
         read=lambda images, point: objective.backbone.read(images.to(device), point),
+        device=device,
         weights=hashlib.sha256(file.read_bytes()).hexdigest()[:16],
         step=step,
         samples_seen=step * config.training.batch_size,

@@ -1,15 +1,17 @@
 """The verb align: short cuts against the long way, targets beside noises, the cache."""
 
+import importlib
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 import torch
 
 from ssl_bench.aligning import align, make_problem, solve
+from ssl_bench.data.cache import cache_folder
 from ssl_bench.data.digits import Digits
 from ssl_bench.data.images import ImageData, Split
-from ssl_bench.data.moments import cache_folder
 from ssl_bench.data.spectral import Spectral
 from ssl_bench.errors import UserError
 from ssl_bench.noise import make_noise
@@ -116,12 +118,30 @@ def test_moments_are_cached_and_a_damaged_cache_costs_time_only(data, tmp_path, 
     files = sorted(cache_folder().glob("*.safetensors"))
     assert [file.name.split("_")[0] for file in files] == ["eigenbasis", "moments"]
     monkeypatch.setattr("ssl_bench.theory.moments.pixel_moments", None)
-    assert align(data, k=[5]) == first
+    monkeypatch.setattr("ssl_bench.data.images.pixel_moments", None)
+    assert align(replace(data), k=[5]) == first
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     for file in files:
         file.write_bytes(file.read_bytes()[:100])
     assert align(data, k=[5]) == first
+
+
+def test_the_covariance_of_the_training_images_is_computed_once(data, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    computed = []
+    for where in ("data.images", "theory.moments"):
+        original = importlib.import_module(f"ssl_bench.{where}").pixel_moments
+
+        def counted(images, original=original):
+            computed.append(len(images))
+            return original(images)
+
+        monkeypatch.setattr(f"ssl_bench.{where}.pixel_moments", counted)
+    first = align(replace(data), noise="pca(gains=[2, 1])", k=[5])
+    assert sorted(computed) == [400, 1500]
+    monkeypatch.undo()
+    assert align(data, noise="pca(gains=[2, 1])", k=[5]) == first
 
 
 @pytest.mark.parametrize("noise", ["frequency_mask(cutoff=0.25, keep=high)", "downsample(factor=4)", "blur(sigma=4)"])

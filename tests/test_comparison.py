@@ -1,10 +1,13 @@
 import csv
 import json
+import weakref
 
 import pytest
 
 from ssl_bench import comparison
 from ssl_bench.comparison import compare
+from ssl_bench.config import DatasetConfig
+from ssl_bench.data.load import load_dataset
 from ssl_bench.errors import UserError
 from ssl_bench.matrix import axes, baseline_cells, cells
 from ssl_bench.objectives.autoencoder import Autoencoder
@@ -205,6 +208,93 @@ def test_when_every_run_fails_there_is_a_summary_and_no_report(tmp_path, monkeyp
     assert summary["runs"][0]["error"] == "the loss became nan"
     assert (tmp_path / "out" / "summary.json").exists()
     assert not (tmp_path / "out" / "report.html").exists()
+
+
+def watched(monkeypatch, pretrain=fails):
+    """What a comparison loads, and in which order it runs what, with how many datasets in memory."""
+    loaded, alive, ran = [], [], []
+    original = comparison.load_dataset
+
+    def load(config):
+        loaded.append(f"{config.name} {config.subspace}")
+        data = original(config)
+        alive.append(weakref.ref(data))
+        return data
+
+    def run(config, path, data):
+        there = [reference for reference in alive if reference() is not None]
+        ran.append((config.dataset.name, config.objective.name, config.seed, len(there)))
+        return pretrain(config, path, data)
+
+    monkeypatch.setattr(comparison, "load_dataset", load)
+    monkeypatch.setattr(comparison, "pretrain", run)
+    return loaded, ran
+
+
+def test_a_dataset_is_loaded_once_for_all_its_runs(tmp_path, monkeypatch):
+    loaded, ran = watched(monkeypatch)
+    compare(raw("objective=[autoencoder,simclr]", "seed=[0,1]"), tmp_path / "out")
+    assert len(ran) == 9
+    assert loaded == ["digits None"]
+
+
+def test_of_many_datasets_one_is_kept_and_the_rows_are_in_the_order_of_the_matrix(tmp_path, monkeypatch):
+    loaded, ran = watched(monkeypatch)
+    words = ["objective=[autoencoder,simclr]", "dataset.limit=[300,200,250]", "baselines=[random]"]
+    settings = raw(*words, "dataset.test_limit=50")
+    settings["dataset"] = settings.pop("dataset")  # the axis that changes fastest
+    summary = compare(settings, tmp_path / "out")
+    # Once before anything is run, to see that all can be, and once for the runs.
+    assert len(loaded) == 6
+    assert [name for _, name, _, _ in ran] == ["autoencoder", "simclr", "random"] * 3
+    assert {there for _, _, _, there in ran} == {1}
+    rows = [(row["settings"]["objective.name"], row["settings"]["dataset.limit"]) for row in summary["runs"]]
+    assert rows == [(name, limit) for name in ("autoencoder", "simclr") for limit in (300, 200, 250)]
+    assert summary["chance"] == load_dataset(DatasetConfig(limit=300, test_limit=50)).chance
+
+
+def test_a_bench_serves_the_runs_of_a_dataset_and_goes_with_it(tmp_path, monkeypatch):
+    loaded, _ = watched(monkeypatch, comparison.pretrain)
+    benches = []
+    original = comparison.make_bench
+
+    def make(data, settings):
+        bench = original(data, settings)
+        benches.append((len(data.train), weakref.ref(bench)))
+        return bench
+
+    monkeypatch.setattr(comparison, "make_bench", make)
+    for verb in ("evaluate", "analyze"):
+        monkeypatch.setattr(comparison, verb, lambda *_: None)
+    words = ["objective=[autoencoder,simclr]", "dataset.limit=[300,200,250]", "training.epochs=0", "baselines=[]"]
+    compare(raw(*words), tmp_path / "out")
+    assert [size for size, _ in benches] == [300, 200, 250]
+    assert [bench() is None for _, bench in benches] == [True, True, True]
+    assert len(loaded) == 6
+
+
+def test_subspaces_are_checked_before_anything_runs_without_projecting(tmp_path, monkeypatch):
+    loaded, _ = watched(monkeypatch)
+    with monkeypatch.context() as patch:
+        patch.setattr("ssl_bench.data.load.project", lambda *_: pytest.fail("projected"))
+        words = ["objective=autoencoder", "dataset.subspace=[null,bottom(share=0.2),top(share=0.01)]"]
+        with pytest.raises(UserError, match=r"subspace 'top\(share=0.01\)' is empty"):
+            compare(raw(*words), tmp_path / "out")
+    assert loaded == ["digits None"]
+    assert not (tmp_path / "out").exists()
+    compare(raw(*words[:1], "dataset.subspace=[null,bottom(share=0.2)]", "baselines=[]"), tmp_path / "out")
+    assert loaded == ["digits None", "digits None", "digits bottom(share=0.2)"]
+
+
+def test_every_dataset_is_looked_at_before_anything_runs(tmp_path):
+    with pytest.raises(UserError, match="limit = 1438 is more than its 1437"):
+        compare(raw("objective=autoencoder", "dataset.limit=[300,1438]"), tmp_path / "out")
+    with pytest.raises(UserError, match="batch_size=64 is larger than the dataset: with 60"):
+        compare(raw("objective=autoencoder", "dataset.limit=[300,60]"), tmp_path / "out")
+    words = ["evaluation.probes=few_shot", "evaluation.shots=20", "dataset.limit=[300,100]"]
+    with pytest.raises(UserError, match=r"evaluation\.shots=20: the smallest class has"):
+        compare(raw("objective=autoencoder", *words), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path):

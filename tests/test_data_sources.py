@@ -1,5 +1,7 @@
 """Sources find, check and convert their files; every mistake of a user's is one line that names the file."""
 
+import hashlib
+import itertools
 import os
 import struct
 import subprocess
@@ -15,8 +17,7 @@ from sklearn.datasets import load_digits
 from ssl_bench.config import DatasetConfig
 from ssl_bench.data import DATASETS
 from ssl_bench.data.arrays import read_arrays, write_arrays
-from ssl_bench.data.folder import decode_image
-from ssl_bench.data.images import ImageData, Split
+from ssl_bench.data.images import ImageData, Split, Statistics
 from ssl_bench.data.load import data_roots, load_dataset, stratified_index
 from ssl_bench.data.torchvision_sets import Imagenette, TorchvisionSet
 from ssl_bench.errors import UserError
@@ -80,6 +81,66 @@ def test_statistics_equal_a_float64_computation():
     assert data.statistics.std == pytest.approx(np.sqrt((centred**2).mean()), rel=1e-12)
 
 
+def test_the_fingerprint_is_the_hash_of_all_bytes_at_once():
+    data = load("digits")
+    digest = hashlib.sha256()
+    for split in (data.train, data.test):
+        for part in (str(tuple(split.images.shape)).encode(), split.images.numpy(), split.labels.numpy()):
+            digest.update(part if isinstance(part, bytes) else part.tobytes())
+    assert data.fingerprint == digest.hexdigest()[:16]
+
+
+def test_what_is_summed_over_images_does_not_depend_on_how_many_are_taken_at_a_time(rng, monkeypatch):
+    images = torch.from_numpy(rng.integers(0, 256, (500, 3, 8, 8), dtype=np.uint8))
+    split = Split(images, torch.arange(500) % 3)
+    whole = ImageData("made", split, split, 3)
+    known = whole.fingerprint, whole.statistics
+    mean = whole.statistics.standardise(images.double().mean(0) / 255)
+    monkeypatch.setattr("ssl_bench.data.levels.CHUNK_VALUES", 7 * 3 * 8 * 8)
+    again = ImageData("made", split, split, 3)
+    assert (again.fingerprint, again.statistics) == known
+    assert torch.allclose(again.standardised_mean, mean, rtol=0, atol=1e-12)
+    # As images that were turned: neither their order in memory nor a gap in it is part of a dataset.
+    turned = Split(
+        images.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2), torch.stack([split.labels] * 2, 1)[:, 0]
+    )
+    assert ImageData("made", turned, turned, 3).fingerprint == known[0]
+
+
+def test_standardised_images_to_the_last_bit_and_their_input_left_alone(rng):
+    images = torch.from_numpy(rng.integers(0, 256, (50, 3, 8, 8), dtype=np.uint8))
+    split = Split(images, torch.arange(50) % 3)
+    data = ImageData("made", split, split, 3)
+    mean, std = torch.tensor(data.statistics.mean).view(-1, 1, 1), data.statistics.std
+    pixels = images.float() / 255
+    expected = (pixels - mean) / std
+    assert torch.equal(data.standardised(images), expected)
+    assert torch.equal(data.statistics.standardise(pixels), expected)
+    assert torch.equal(
+        data.statistics.standardise(pixels[None].bfloat16()), (pixels.bfloat16() - mean.bfloat16())[None] / std
+    )
+    assert torch.equal(data.statistics.restore(expected), (expected * std + mean).clamp(0, 1))
+    assert torch.equal(pixels, images.float() / 255)
+    floats = images.float()
+    assert torch.equal(data.standardised(floats), expected)
+    assert torch.equal(floats, images.float())
+
+
+def test_the_mean_is_brought_to_a_device_once_and_serves_training_after_inference(monkeypatch):
+    statistics = Statistics((0.1, 0.2, 0.3), 0.5)
+    images = torch.rand(2, 3, 4, 4)
+    with torch.inference_mode():
+        expected = statistics.standardise(images)
+    monkeypatch.setattr(torch, "tensor", None)
+    asked = images.clone().requires_grad_()
+    made = Statistics((0.1, 0.2, 0.3), 0.5).standardise(asked)
+    assert torch.equal(made, expected)
+    made.square().sum().backward()
+    assert torch.allclose(asked.grad, 2 * expected / 0.5)
+    monkeypatch.undo()
+    assert statistics.restore(asked).requires_grad
+
+
 # subsets
 
 
@@ -110,6 +171,16 @@ def test_stratified_index_gives_exactly_the_count(count):
     assert len(index) == count
     sizes = torch.bincount(labels[index], minlength=6).double()
     assert ((sizes - count * torch.bincount(labels) / 100).abs() < 1).all()
+
+
+def test_a_stratified_index_is_the_first_of_a_shuffle_class_by_class(rng):
+    labels = torch.from_numpy(rng.choice([0, 1, 2, 4], 300, p=[0.5, 0.3, 0.15, 0.05]))
+    order = np.random.default_rng(0).permutation(300).tolist()
+    for count in (1, 7, 60, 299):
+        index = stratified_index(labels, count)
+        quota = torch.bincount(labels[index], minlength=5).tolist()
+        slow = [[place for place in order if labels[place] == label][: quota[label]] for label in range(5)]
+        assert index.tolist() == sorted(itertools.chain(*slow))
 
 
 @pytest.mark.parametrize(("key", "value", "size"), [("limit", 1438, 1437), ("test_limit", 361, 360)])
@@ -332,6 +403,14 @@ def test_damaged_torchvision_files_are_named(rng, tmp_path):
         load("cifar10", root=str(tmp_path))
 
 
+def save_image(path, rng, size=(12, 12), mode="RGB"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    channels = {"RGB": (3,), "L": ()}[mode]
+    pixels = rng.integers(0, 256, (size[1], size[0], *channels), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return pixels
+
+
 def test_imagenette_is_cut_square_and_cached_by_size(rng, tmp_path):
     wnids = ["n01440764", "n02102040", "n02979186", "n03000684", "n03028079"]
     wnids += ["n03394916", "n03417042", "n03425413", "n03445777", "n03888257"]
@@ -372,108 +451,6 @@ def test_a_failed_download_is_one_line(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="no route to host") as caught:
         load("cifar10", root=str(tmp_path), download=True)
     assert "\n" not in str(caught.value)
-
-
-# folders of images
-
-
-def save_image(path, rng, size=(12, 12), mode="RGB"):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    channels = {"RGB": (3,), "L": ()}[mode]
-    pixels = rng.integers(0, 256, (size[1], size[0], *channels), dtype=np.uint8)
-    Image.fromarray(pixels).save(path)
-    return pixels
-
-
-def test_a_folder_with_train_and_val(rng, tmp_path):
-    for name in ("cat", "ant"):
-        for number in range(3):
-            pixels = save_image(tmp_path / "train" / name / f"{number}.png", rng)
-        save_image(tmp_path / "val" / name / "0.PNG", rng)
-    (tmp_path / "train/cat/notes.txt").write_text("not an image")
-    (tmp_path / "train/cat/._0.png").write_text("not an image either")
-    data = load("folder", file=str(tmp_path), image_size=12)
-    assert data.train.labels.tolist() == [0, 0, 0, 1, 1, 1]
-    assert data.test.labels.tolist() == [0, 1]
-    assert data.details == {"class_names": ["ant", "cat"]}
-    assert (data.train.images[2].permute(1, 2, 0).numpy() == pixels).all()
-
-
-def test_a_folder_without_train_is_divided(rng, tmp_path):
-    for name, count in (("cat", 10), ("ant", 20), ("train", 2)):
-        for number in range(count):
-            save_image(tmp_path / name / f"{number:02}.png", rng, (4, 4))
-    data = load("folder", file=str(tmp_path), image_size=4, test_share=0.25)
-    assert torch.bincount(data.test.labels).tolist() == [5, 3]  # quotas 5, 2.5 and 0.5; no room for all
-    assert torch.bincount(data.train.labels).min() >= 1
-    assert len(torch.unique(torch.cat([data.train.images, data.test.images]).flatten(1), dim=0)) == 32
-    assert load("folder", file=str(tmp_path), image_size=4, test_share=0.25).fingerprint == data.fingerprint
-
-
-@pytest.mark.parametrize("sizes", [[2, 2], [2, 3], [3, 3, 2], [2, 9]])
-def test_every_class_keeps_a_training_image(rng, tmp_path, sizes):
-    for label, count in enumerate(sizes):
-        for number in range(count):
-            save_image(tmp_path / str(label) / f"{number}.png", rng, (4, 4))
-    for share in (0.1, 0.5):
-        data = load("folder", file=str(tmp_path), image_size=4, test_share=share)
-        assert torch.bincount(data.train.labels, minlength=len(sizes)).min() >= 1
-        assert len(data.test) >= 1
-
-
-def test_images_become_rgb_and_square(rng, tmp_path):
-    grey = save_image(tmp_path / "grey.png", rng, (6, 6), "L")
-    assert (decode_image(tmp_path / "grey.png", 6) == grey[..., None]).all()
-    wide = save_image(tmp_path / "wide.png", rng, (10, 6))
-    assert (decode_image(tmp_path / "wide.png", 6) == wide[:, 2:8]).all()
-    # Shrinking averages: antialiased, the variance of white noise falls far below that of its samples.
-    save_image(tmp_path / "noise.png", rng, (256, 256))
-    assert decode_image(tmp_path / "noise.png", 16).std() < 12
-
-
-def test_palette_and_transparency_are_decoded(tmp_path):
-    image = Image.new("RGBA", (6, 6), (255, 0, 0, 128))
-    image.save(tmp_path / "clear.png")
-    image.convert("P").save(tmp_path / "palette.gif")
-    assert (decode_image(tmp_path / "clear.png", 6) == [255, 0, 0]).all()
-    assert decode_image(tmp_path / "palette.gif", 6).shape == (6, 6, 3)
-
-
-def test_broken_images_are_named(rng, tmp_path, monkeypatch):
-    path = tmp_path / "ant" / "bad.png"
-    for number in range(3):
-        save_image(tmp_path / "ant" / f"{number}.png", rng, (40, 40))
-        save_image(tmp_path / "bee" / f"{number}.png", rng, (40, 40))
-    save_image(path, rng, (40, 40))
-    path.write_bytes(path.read_bytes()[:-2000])
-    with pytest.raises(UserError, match=r"ant/bad\.png: not readable as an image"):
-        load("folder", file=str(tmp_path), image_size=8)
-    path.unlink()
-    Image.fromarray(np.full((9, 9), 40000, dtype=np.uint16)).save(path)
-    with pytest.raises(UserError, match=r"ant/bad\.png: has more than 8 bits"):
-        load("folder", file=str(tmp_path), image_size=8)
-    path.unlink()
-    monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 1000)
-    with pytest.raises(UserError, match=r"ant/0\.png: not readable as an image: DecompressionBombWarning"):
-        load("folder", file=str(tmp_path), image_size=8)
-
-
-def test_folders_that_cannot_work_are_explained(rng, tmp_path):
-    with pytest.raises(UserError, match="no folder"):
-        load("folder", file=str(tmp_path / "none"), image_size=8)
-    with pytest.raises(UserError, match="at least two; found 0"):
-        load("folder", file=str(tmp_path), image_size=8)
-    save_image(tmp_path / "ant" / "0.png", rng)
-    (tmp_path / "bee").mkdir()
-    with pytest.raises(UserError, match="bee: this class folder holds no images"):
-        load("folder", file=str(tmp_path), image_size=8)
-    save_image(tmp_path / "bee" / "0.png", rng)
-    with pytest.raises(UserError, match="class 'ant' has one image"):
-        load("folder", file=str(tmp_path), image_size=8)
-    for name in ("train/ant", "train/bee", "test/ant", "test/cow"):
-        save_image(tmp_path / name / "0.png", rng)
-    with pytest.raises(UserError, match="cow: this class has no folder in train"):
-        load("folder", file=str(tmp_path), image_size=8)
 
 
 # options

@@ -7,6 +7,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
+from torch.nn.functional import one_hot
 
 from ssl_bench.backbones.feature_point import FeaturePoint
 from ssl_bench.config import EvaluationConfig
@@ -14,10 +15,10 @@ from ssl_bench.data.images import ImageData, Split
 from ssl_bench.errors import UserError
 from ssl_bench.evaluation.features import features, scaling, standardise
 from ssl_bench.evaluation.knn import TEMPERATURE, knn, knn_predict
-from ssl_bench.evaluation.linear import linear, train_heads
+from ssl_bench.evaluation.linear import linear, softmax_, train_heads
 from ssl_bench.evaluation.probe import Task, bootstrap_interval, check_features, score, split_by_class
 from ssl_bench.evaluation.subject import Subject
-from ssl_bench.seeds import derive_seed
+from ssl_bench.seeds import derive_seed, make_generator
 
 SETTINGS = EvaluationConfig()
 
@@ -73,6 +74,35 @@ def test_weight_decay_of_the_linear_probe_is_that_of_logistic_regression():
     assert np.allclose(head[-1] - head[-1].mean(), reference.intercept_ - reference.intercept_.mean(), atol=1e-4)
 
 
+def test_heads_are_trained_as_a_loop_over_updates_says():
+    samples, labels = blobs(90)
+    scaled = standardise(samples, samples)
+    settings = EvaluationConfig(probe_batch_size=40, probe_epochs=1)
+    grid = [(0.01, 0.0), (0.1, 0.01), (0.3, 0.1)]
+    x = torch.cat([scaled, torch.ones(90, 1)], 1).double()
+    made = train_heads(scaled, labels, 4, grid, settings)
+    for (rate, decay), head in zip(grid, made, strict=True):
+        weights, velocity = torch.zeros(13, 4, dtype=torch.float64), torch.zeros(13, 4, dtype=torch.float64)
+        for step in range(1000):
+            epoch, place = divmod(step, 2)
+            order = torch.randperm(90, generator=make_generator(0, "probe", epoch))[40 * place : 40 * place + 40]
+            error = torch.softmax(x[order] @ weights, 1) - one_hot(labels[order], 4)
+            free = torch.cat([weights[:-1], torch.zeros(1, 4)])
+            velocity = 0.9 * velocity + x[order].T @ error / 40 + decay * free
+            weights = weights - rate * 0.5 * (1 + np.cos(np.pi * step / 1000)) * velocity
+        assert torch.allclose(head.double(), weights, atol=2e-5)
+
+
+@pytest.mark.parametrize("classes", [2, 10, 100])
+def test_the_softmax_in_place_is_torchs(classes):
+    scores = 30 * torch.randn(7, 5, classes, generator=torch.Generator().manual_seed(0))
+    scores[0, 0, 0], scores[0, 1, 1] = 1e4, -torch.inf
+    expected = torch.softmax(scores.double(), 2).float()
+    assert torch.allclose(softmax_(scores), expected, atol=1e-7)
+    assert torch.allclose(scores, expected, atol=1e-7)
+    assert softmax_(torch.full((1, classes), torch.inf)).isnan().all(), "a head that diverged stays one"
+
+
 def test_all_heads_at_once_are_each_as_if_alone():
     samples, labels = blobs(100)
     scaled, settings = standardise(samples, samples), EvaluationConfig(probe_batch_size=32, probe_epochs=1)
@@ -107,6 +137,7 @@ def test_a_task_holds_no_test_label():
         "settings",
         "tokens",
         "pictures",
+        "device",
     }
 
 
@@ -193,6 +224,16 @@ def test_knn_answers_for_each_k_from_standardised_features():
     assert not torch.equal(raw.predicted, answer.predicted)
 
 
+def test_standardising_leaves_what_it_is_given_as_it_is():
+    samples = torch.randn(3000, 4, dtype=torch.float64) * 5 + 2
+    before = samples.clone()
+    scaled = standardise(samples, samples[:2000])
+    expected = (before - before[:2000].mean(0)) / before[:2000].std(0, correction=0)
+    assert scaled.dtype == torch.float32
+    assert torch.allclose(scaled, expected.float(), atol=1e-6)
+    assert torch.equal(samples, before)
+
+
 def test_standardising_with_a_constant_feature():
     samples = torch.cat([torch.randn(50, 2) * 7 + 3, torch.full((50, 1), 4.1)], dim=1)
     scaled = standardise(samples, samples)
@@ -234,19 +275,52 @@ def test_features_are_computed_once_a_set_of_weights(tmp_path):
         calls.append(len(images))
         return images.flatten(1)[:, :3]
 
-    first = features(make_subject(encode), data, data.train, tmp_path)
+    first = features(make_subject(encode), data, "train", tmp_path)
     assert torch.equal(first, data.standardised(data.train.images).flatten(1)[:, :3])
-    assert torch.equal(features(make_subject(encode), data, data.train, tmp_path), first)
+    assert torch.equal(features(make_subject(encode), data, "train", tmp_path), first)
     assert len(calls) == 1
-    features(make_subject(encode, weights="other"), data, data.train, tmp_path)
-    features(make_subject(encode), data, data.train.take(torch.arange(5)), tmp_path)
-    features(make_subject(encode, transform="resized to 16"), data, data.train, tmp_path)
+    features(make_subject(encode, weights="other"), data, "train", tmp_path)
+    features(make_subject(encode), data, "test", tmp_path)
+    features(make_subject(encode, transform="resized to 16"), data, "train", tmp_path)
     assert len(calls) == 4
     for file in tmp_path.iterdir():
         file.write_bytes(b"damaged")
-    assert torch.equal(features(make_subject(encode), data, data.train, tmp_path), first)
-    features(make_subject(encode), data, data.train, None)
+    assert torch.equal(features(make_subject(encode), data, "train", tmp_path), first)
+    features(make_subject(encode), data, "train", None)
     assert len(calls) == 6
+
+
+def test_features_of_some_images_are_those_of_all_where_these_are_kept(tmp_path):
+    data, calls = make_data(), []
+
+    def encode(images):
+        calls.append(len(images))
+        return images.flatten(1)[:, :3]
+
+    subject, rows, others = make_subject(encode), torch.tensor([30, 2, 17]), torch.tensor([2, 30, 17])
+    everything = data.standardised(data.train.images).flatten(1)[:, :3]
+    for _ in range(2):
+        assert torch.equal(features(subject, data, "train", tmp_path, rows=rows), everything[rows])
+    assert calls == [3], "kept by themselves"
+    assert torch.equal(features(subject, data, "train", tmp_path, rows=others), everything[others])
+    assert calls == [3, 3], "the order is a part of what is asked"
+    assert torch.equal(features(subject, data, "train", tmp_path), everything)
+    assert calls == [3, 3, 40]
+    new = torch.arange(39, 9, -1)
+    assert torch.equal(features(subject, data, "train", tmp_path, rows=new), everything[new])
+    assert len(calls) == 3, "read from those of all"
+    features(subject, data, "test", tmp_path, rows=new)
+    features(subject, data, "train", None, rows=new)
+    assert calls[3:] == [30, 30]
+
+
+def test_features_are_those_of_the_dataset_they_were_made_of(tmp_path):
+    data = make_data()
+    other = ImageData("noise", Split(data.train.images.flip(0), data.train.labels), data.test, 2)
+    subject = make_subject(lambda images: images.flatten(1)[:, :3])
+    made = features(subject, data, "train", tmp_path), features(subject, other, "train", tmp_path)
+    assert not torch.equal(*made)
+    assert torch.equal(made[1], other.standardised(other.train.images).flatten(1)[:, :3])
 
 
 def test_feature_points_are_kept_apart_and_tokens_not_at_all(tmp_path):
@@ -266,12 +340,12 @@ def test_feature_points_are_kept_apart_and_tokens_not_at_all(tmp_path):
     ]
     for _ in range(2):
         for point in points:
-            made = features(subject, data, data.train, tmp_path, point)
+            made = features(subject, data, "train", tmp_path, point)
             assert torch.equal(made, data.standardised(data.train.images)[:, 0, len(str(point)) % 8])
     assert asked == [str(point) for point in points]
     kept = len(list(tmp_path.iterdir()))
     for _ in range(2):
-        assert features(subject, data, data.train, tmp_path, FeaturePoint("tokens")).shape == (40, 8, 8)
+        assert features(subject, data, "train", tmp_path, FeaturePoint("tokens")).shape == (40, 8, 8)
     assert len(asked) == len(points) + 2
     assert len(list(tmp_path.iterdir())) == kept
 
@@ -279,5 +353,5 @@ def test_feature_points_are_kept_apart_and_tokens_not_at_all(tmp_path):
 def test_features_that_are_no_numbers_are_refused(tmp_path):
     data = make_data()
     with pytest.raises(UserError, match="a run: its features of noise are not finite"):
-        features(make_subject(lambda images: images.flatten(1) / 0), data, data.train, tmp_path)
+        features(make_subject(lambda images: images.flatten(1) / 0), data, "train", tmp_path)
     assert not list(tmp_path.iterdir())

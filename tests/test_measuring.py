@@ -13,6 +13,7 @@ from ssl_bench.errors import UserError
 from ssl_bench.evaluation.evaluator import evaluation_question, probe
 from ssl_bench.evaluation.subject import Subject
 from ssl_bench.measuring import analyze, evaluate
+from ssl_bench.spectrum.decoding import make_readout
 from ssl_bench.subjects import load_subject
 from ssl_bench.training.pretraining import pretrain
 
@@ -71,6 +72,52 @@ def test_an_analysis_holds_all_bases_and_the_whole_embedding(run):
     for step in run.snapshots():
         assert arrays[f"heat_displacement/{step}"].shape == arrays[f"heat_error/{step}"].shape == (8, 5)
         assert arrays[f"heat_rows/{step}"].shape == (8,)
+
+
+def test_an_analysis_reads_the_features_that_an_evaluation_left(run, monkeypatch):
+    """Of all images, at all snapshots; and what it says is what it says without them."""
+    data = load_dataset(run.config().dataset)
+    fresh = analyze(run.path, run.config().analysis.model_copy(update={"bands": 3}), data)["snapshots"]
+    evaluate(run.path, EvaluationConfig(snapshot="all"), data)
+    monkeypatch.setattr("ssl_bench.evaluation.features._made", lambda *asked: pytest.fail("embedded again"))
+    for file in run.cache.glob("features_*_*"):
+        file.unlink()
+    run.spectrum_file.unlink()
+    read = analyze(run.path, run.config().analysis.model_copy(update={"bands": 3}), data)["snapshots"]
+    for one, other in zip(fresh, read, strict=True):
+        assert one["pca"]["decodability"] == pytest.approx(other["pca"]["decodability"], abs=1e-5)
+        assert one["embedding"]["rankme"] == pytest.approx(other["embedding"]["rankme"], rel=1e-5)
+
+
+def test_what_regressions_share_is_made_once_a_snapshot(run, monkeypatch):
+    made = []
+
+    def counted(*embeddings):
+        made.append(embeddings)
+        return make_readout(*embeddings)
+
+    for module in ("curves", "bench", "bands"):
+        monkeypatch.setattr(f"ssl_bench.spectrum.{module}.make_readout", counted)
+    analyze(run.path, run.config().analysis.model_copy(update={"bands": 4, "snapshot": "last"}))
+    assert len(made) == 2, "the embedding's, and that of chance"
+
+
+def test_measurements_are_in_full_precision_whatever_training_was_allowed(run, monkeypatch):
+    def precision(*asked, **kept):
+        raise UserError(f"{torch.get_float32_matmul_precision()} {torch.backends.cudnn.allow_tf32}")
+
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("high")
+        for verb in (evaluate, analyze):
+            monkeypatch.setattr(measuring, "open_run", precision)
+            with pytest.raises(UserError, match="highest False"):
+                verb(run.path)
+            assert torch.get_float32_matmul_precision() == "high"
+            assert torch.backends.cudnn.allow_tf32
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def test_an_evaluation_holds_every_probe_and_its_cost(run):

@@ -1,5 +1,6 @@
 """What every probe must do, and each of the further probes against the library or the loop that defines it."""
 
+import copy
 import warnings
 from dataclasses import replace
 from functools import cache
@@ -24,6 +25,7 @@ from ssl_bench.evaluation.attentive import attentive
 from ssl_bench.evaluation.features import standardise
 from ssl_bench.evaluation.few_shot import draw_shots, few_shot, summarise_draws
 from ssl_bench.evaluation.finetune import finetune, rate_factor, train
+from ssl_bench.evaluation.latent_pool import LatentPool
 from ssl_bench.evaluation.logistic import logistic
 from ssl_bench.evaluation.probe import Pictures, Task
 from ssl_bench.evaluation.ridge import PENALTIES, fit_ridge, ridge, ridge_classifier
@@ -366,6 +368,23 @@ def test_attention_finds_what_the_mean_has_lost():
     assert accuracy(attentive(task).predicted, truth) > 0.95
     assert accuracy(PROBES.get("linear").answer(task).predicted, truth) < 0.6
     assert torch.equal(train, kept)
+
+
+@pytest.mark.parametrize(("width", "heads"), [(12, 4), (5, 1)])
+def test_the_pool_is_timms_with_its_gradients(width, heads):
+    torch.manual_seed(0)
+    pool = LatentPool(width, heads).double()
+    theirs = copy.deepcopy(pool.parts)
+    for parameter in pool.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    theirs.load_state_dict(pool.parts.state_dict())
+    tokens = torch.randn(6, 9, width, dtype=torch.float64, generator=seeded(1))
+    assert torch.allclose(pool(tokens), theirs(tokens), atol=1e-12)
+    weights = torch.randn(6, width, dtype=torch.float64, generator=seeded(2))
+    for module in (pool, theirs):
+        (module(tokens) * weights).sum().backward()
+    for (name, one), other in zip(pool.parts.named_parameters(), theirs.parameters(), strict=True):
+        assert torch.allclose(one.grad, other.grad, atol=1e-11), name
 
 
 def test_tokens_are_standardised_a_dimension_over_all_positions_of_what_is_fitted_on(monkeypatch):

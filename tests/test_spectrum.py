@@ -13,6 +13,7 @@ from ssl_bench.data.load import load_dataset
 from ssl_bench.data.moments import _from_samples, eigenbasis, pixel_moments
 from ssl_bench.data.spectral import Spectral
 from ssl_bench.errors import UserError
+from ssl_bench.evaluation.features import standardise
 from ssl_bench.measuring import analyze
 from ssl_bench.spectrum import ANALYZERS
 from ssl_bench.spectrum.altered import Altered
@@ -20,6 +21,7 @@ from ssl_bench.spectrum.analyzer import Measurement, make_targets
 from ssl_bench.spectrum.bands import decodability, relative_error
 from ssl_bench.spectrum.bases import PCABasis, RadialBasis, band_sums, pca_edges
 from ssl_bench.spectrum.dct import DCTBasis
+from ssl_bench.spectrum.decoding import make_readout
 from ssl_bench.spectrum.half_times import first_crossing
 from ssl_bench.spectrum.patches import PatchPCABasis, fitting_patch
 from ssl_bench.training.pretraining import pretrain
@@ -209,6 +211,34 @@ def test_decodability_against_scikit_learns_ridge():
             errors.append(np.square(fit_rows[240:] - ridge.predict(scaled[240:300])).sum())
             scores.append(1 - np.square(test_rows - ridge.predict(scaled[300:])).sum() / np.square(test_rows).sum())
         assert value == pytest.approx(scores[int(np.argmin(errors))], abs=2e-3)
+
+
+@pytest.mark.parametrize("dim", [30, 150])
+@pytest.mark.parametrize("which", range(4))
+def test_decodability_is_that_of_predictions_made_one_penalty_at_a_time(which, dim):
+    """For more features than images too; whether what bases share is made here or handed in."""
+    data = make_data(count=220)
+    images = data.standardised(data.test.images)
+    targets = make_targets(bases(data)[which], images[:150], images[150:])
+    generator = torch.Generator().manual_seed(1)
+    embedding = torch.tanh(images.flatten(1) @ torch.randn(128, dim, generator=generator) / 4)
+    embedding += 0.1 * torch.randn(embedding.shape, generator=generator)
+    parts = [standardise(part, embedding[:120]).double().numpy() for part in embedding.split([120, 30, 70])]
+    truth = [part.double().numpy() for part in (targets.fit[:120], targets.fit[120:], targets.test)]
+    mean, tried = truth[0].mean(0), []
+    for power in range(-6, 3):
+        gram = parts[0].T @ parts[0] / 120 + 10.0**power * np.eye(dim)
+        weights = np.linalg.solve(gram, parts[0].T @ (truth[0] - mean) / 120)
+        tried.append([((truth[i] - mean - parts[i] @ weights) ** 2).mean(0) for i in (1, 2)])
+    slow = []
+    for index in range(len(targets.basis.bands)):
+        inside = (targets.basis.band_of == index).numpy()
+        _, error = min((held_out[inside].sum(), test[inside].sum()) for held_out, test in tried)
+        slow.append(1 - error / float(targets.reference[index]))
+    both = embedding[:150], embedding[150:]
+    values = decodability(Measurement(targets, *both, None))
+    assert values == pytest.approx(slow, abs=1e-9)
+    assert values == decodability(Measurement(targets, *both, None, readout=make_readout(*both)))
 
 
 def test_what_the_embedding_holds_is_decodable_and_nothing_else_is():

@@ -56,18 +56,18 @@ def test_resumed_is_bit_equal_to_undisturbed(tmp_path, monkeypatch, overrides, k
         *overrides, "training.checkpoint_seconds=0", "training.log_every=2", "training.optimizer=adamw"
     )
     whole = pretrain(config, tmp_path / "whole")
-    original = loop.Trainer._step
+    original = loop.Trainer.step
 
     def dies(self, step):
         if step == killed_at:
             raise Killed
         return original(self, step)
 
-    monkeypatch.setattr(loop.Trainer, "_step", dies)
+    monkeypatch.setattr(loop.Trainer, "step", dies)
     with pytest.raises(Killed):
         pretrain(config, tmp_path / "cut")
     assert not RunDirectory(tmp_path / "cut").finished
-    monkeypatch.setattr(loop.Trainer, "_step", original)
+    monkeypatch.setattr(loop.Trainer, "step", original)
     resumed = pretrain(config, tmp_path / "cut")
     assert_same_weights(weights(whole), weights(resumed))
     assert deterministic_metrics(whole) == deterministic_metrics(resumed)
@@ -248,7 +248,7 @@ def test_a_run_belongs_to_its_images(tmp_path):
 
 
 def test_weights_that_are_no_numbers_are_not_kept(tmp_path, monkeypatch):
-    original = loop.Trainer._step
+    original = loop.Trainer.step
 
     def poisons(self, step):
         metrics = original(self, step)
@@ -256,7 +256,7 @@ def test_weights_that_are_no_numbers_are_not_kept(tmp_path, monkeypatch):
             next(self.objective.parameters()).data.fill_(float("nan"))
         return metrics
 
-    monkeypatch.setattr(loop.Trainer, "_step", poisons)
+    monkeypatch.setattr(loop.Trainer, "step", poisons)
     with pytest.raises(TrainingFailed, match="weights are not finite after step 8"):
         pretrain(make_config(), tmp_path / "run")
     run = RunDirectory(tmp_path / "run")

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ssl_bench.backbones.base import BackboneInfo, Features
+from ssl_bench.backbones.linear import OneDNNLinear, with_onednn
 from ssl_bench.backbones.vit import small_image_patch
 from ssl_bench.errors import UserError
 
@@ -59,9 +60,11 @@ class TransformerDecoder(nn.Module):
         self.patch = info.image_size // self.grid_side
         tokens = self.grid_side**2
         self.source = source
-        self.embed = nn.Linear(info.dim, tokens * width) if source == "embedding" else nn.Linear(info.width, width)
+        self.embed = (
+            OneDNNLinear(info.dim, tokens * width) if source == "embedding" else OneDNNLinear(info.width, width)
+        )
         self.blocks = TokenBlocks(tokens, width, depth)
-        self.to_pixels = nn.Linear(width, self.patch**2 * info.channels)
+        self.to_pixels = OneDNNLinear(width, self.patch**2 * info.channels)
 
     def forward(self, features: Features) -> Tensor:
         """Shapes: :class:`Features` -> ``(B, C, H, W)``, standardised."""
@@ -80,7 +83,8 @@ class TokenBlocks(nn.Module):
         super().__init__()
         self.positions = nn.Parameter(torch.zeros(1, tokens, width), requires_grad=False)
         initialize_2d_sine_cosine_positional_embedding(self.positions, num_prefix_tokens=0)
-        self.blocks = nn.Sequential(*(Block(width, num_heads=max(1, width // 32), qkv_bias=True) for _ in range(depth)))
+        heads = max(1, width // 32)
+        self.blocks = with_onednn(nn.Sequential(*(Block(width, heads, qkv_bias=True) for _ in range(depth))))
         self.norm = nn.LayerNorm(width)
 
     def forward(self, tokens: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from ssl_bench.backbones.base import Backbone, BackboneInfo, Features
+from ssl_bench.backbones.linear import with_onednn
 from ssl_bench.config import BackboneConfig
 from ssl_bench.errors import UserError
 
@@ -29,7 +30,7 @@ class MLPBackbone(Backbone):
         layers: list[nn.Module] = []
         for width, wider in pairwise(widths):
             layers += [nn.Linear(width, wider), nn.ReLU(inplace=True)]
-        self.layers = nn.Sequential(*layers, nn.Linear(WIDTH, config.latent_dim))
+        self.layers = with_onednn(nn.Sequential(*layers, nn.Linear(WIDTH, config.latent_dim)))
         dim = config.latent_dim
         # Its map is the embedding itself, at one place: nothing else may reach a decoder.
         self.info = BackboneInfo(config.name, "latent", dim, image_size, channels, "map", dim, (1, 1))

@@ -6,11 +6,13 @@ import math
 from typing import Any
 
 import torch
-from lightly.models.utils import get_at_index, initialize_2d_sine_cosine_positional_embedding
+from lightly.models.utils import initialize_2d_sine_cosine_positional_embedding
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
 from ssl_bench.backbones.base import Backbone, BackboneInfo, EmbeddingKind, Features, Pooling, check_embedding
+from ssl_bench.backbones.linear import with_onednn
+from ssl_bench.backbones.tokens import take_tokens
 from ssl_bench.config import BackboneConfig
 from ssl_bench.errors import UserError
 
@@ -24,7 +26,7 @@ class ViTBackbone(Backbone):
         super().__init__()
         kind: EmbeddingKind = config.embedding or "mean"
         check_embedding(kind, vit.has_class_token, config.name)
-        self.vit = vit
+        self.vit = with_onednn(vit)
         self.prefix = int(vit.num_prefix_tokens)
         grid = tuple(vit.patch_embed.grid_size)
         if vit.embed_dim % 4 == 0 and vit.pos_embed is not None and not vit.no_embed_class:
@@ -47,6 +49,11 @@ class ViTBackbone(Backbone):
             adaptation=adaptation,
         )
 
+    def compile(self, *arguments: Any, **settings: Any) -> None:
+        """See ``nn.Module.compile``. The blocks also by themselves: who drops tokens calls them without ``forward``."""
+        super().compile(*arguments, **settings)
+        self.vit.blocks.compile(*arguments, **settings)
+
     def forward(self, images: Tensor) -> Features:
         """See :meth:`Backbone.forward`."""
         tokens = self.encode_tokens(images)
@@ -56,8 +63,8 @@ class ViTBackbone(Backbone):
         """See :meth:`Backbone.encode_tokens`. Only the visible patches go through the blocks."""
         tokens = self.vit._pos_embed(self.vit.patch_embed(images))
         if keep is not None:
-            visible = get_at_index(tokens[:, self.prefix :], keep)
-            tokens = torch.cat([tokens[:, : self.prefix], visible], dim=1)
+            prefix = torch.arange(self.prefix, device=keep.device).expand(len(keep), -1)
+            tokens = take_tokens(tokens, torch.cat([prefix, keep + self.prefix], dim=1))
         encoded: Tensor = self.vit.norm(self.vit.blocks(self.vit.norm_pre(tokens)))
         return encoded
 

@@ -48,8 +48,8 @@ def read_arrays(path: Path, name: str, classes: int | None = None) -> ImageData:
         raise UserError(f"{path}: not readable as a .npz without pickle: {type(error).__name__}: {error}") from error
     for part in ("train", "test"):
         _check_part(path, part, arrays[f"{part}_images"], arrays[f"{part}_labels"])
-    train = to_split(arrays["train_images"], arrays["train_labels"])
-    test = to_split(arrays["test_images"], arrays["test_labels"])
+    # Taken out, so that only one part is in memory twice.
+    train, test = (to_split(arrays.pop(f"{part}_images"), arrays.pop(f"{part}_labels")) for part in ("train", "test"))
     if train.images.shape[1:] != test.images.shape[1:]:
         sizes = f"{tuple(train.images.shape[1:])} and {tuple(test.images.shape[1:])}"
         raise UserError(f"{path}: training and test images differ in (C, H, W): {sizes}")

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
+
+from ssl_bench.data.gram import pixel_moments
+from ssl_bench.data.levels import chunks
+
+GREYS = 256
 
 
 @dataclass(frozen=True)
@@ -23,13 +28,11 @@ class Statistics:
 
     def standardise(self, images: Tensor) -> Tensor:
         """Float images in 0..1 to standardised ones. Shapes: ``(..., C, H, W)`` to the same."""
-        mean = torch.tensor(self.mean, dtype=images.dtype, device=images.device).view(-1, 1, 1)
-        return (images - mean) / self.std
+        return (images - _a_channel(self.mean, images.dtype, images.device)).div_(self.std)
 
     def restore(self, images: Tensor) -> Tensor:
         """Standardised images to floats in 0..1, clipped. Shapes: ``(..., C, H, W)`` to the same."""
-        mean = torch.tensor(self.mean, dtype=images.dtype, device=images.device).view(-1, 1, 1)
-        return (images * self.std + mean).clamp(0, 1)
+        return (images * self.std).add_(_a_channel(self.mean, images.dtype, images.device)).clamp_(0, 1)
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,10 @@ class ImageData:
     @cached_property
     def statistics(self) -> Statistics:
         """Mean a channel and one standard deviation of the training images, exact (integer sums)."""
-        totals, squares, count = _integer_sums(self.train.images)
+        counts = _count_greys(self.train.images)
+        greys, count = torch.arange(GREYS), int(counts[0].sum())
+        # Of whole numbers far below 2^53, so that float64 is as exact as they are.
+        totals, squares = (counts @ greys).double(), (counts @ greys**2).double()
         mean = totals / count
         variance = (squares / count - mean**2).mean()
         std = float(variance.sqrt()) / 255 if variance > 0 else 1.0
@@ -90,9 +96,15 @@ class ImageData:
     @cached_property
     def standardised_mean(self) -> Tensor:
         """The mean of the standardised training images, exact up to rounding. Shapes: ``(C, H, W)`` float64."""
-        total = sum(chunk.long().sum(0) for chunk in torch.split(self.train.images, 1000))
-        assert isinstance(total, Tensor)
+        total = torch.zeros(self.shape, dtype=torch.int64)
+        for chunk in chunks(self.train.images):
+            total += chunk.sum(0, dtype=torch.int64)
         return self.statistics.standardise(total.double() / (255 * len(self.train)))
+
+    @cached_property
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Mean and covariance of the training pixels (:func:`pixel_moments`). Shapes: ``(D,)``, ``(D, D)`` float64."""
+        return pixel_moments(self.train.images)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -100,21 +112,32 @@ class ImageData:
         digest = hashlib.sha256()
         for split in (self.train, self.test):
             digest.update(str(tuple(split.images.shape)).encode())
-            digest.update(split.images.numpy().tobytes())
-            digest.update(split.labels.numpy().tobytes())
+            # A few at a time: those that are mapped from a file need not all fit into memory.
+            for images in chunks(split.images):
+                digest.update(images.contiguous().numpy().data)
+            digest.update(split.labels.contiguous().numpy().data)
         return digest.hexdigest()[:16]
 
     def standardised(self, images: Tensor) -> Tensor:
         """Standardised float32 images of uint8 ones. Shapes: ``(N, C, H, W)`` to the same."""
-        return self.statistics.standardise(images.float() / 255)
+        made = images.to(torch.float32, copy=True).div_(255)
+        return made.sub_(_a_channel(self.statistics.mean, made.dtype, made.device)).div_(self.statistics.std)
 
 
-def _integer_sums(images: Tensor) -> tuple[Tensor, Tensor, int]:
-    """Sum and sum of squares a channel, float64 but exact: integers far below 2^53. Shapes: ``(C,)``, ``(C,)``."""
-    totals = torch.zeros(images.shape[1], dtype=torch.float64)
-    squares = torch.zeros_like(totals)
-    for chunk in torch.split(images, 1000):
-        wide = chunk.to(torch.int64)
-        totals += wide.sum((0, 2, 3)).double()
-        squares += wide.square().sum((0, 2, 3)).double()
-    return totals, squares, images.numel() // images.shape[1]
+@lru_cache(maxsize=64)
+def _a_channel(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """One value a channel, brought to a device once: each time it is, an accelerator is waited for.
+
+    Shapes: -> ``(C, 1, 1)``; not to be changed.
+    """
+    with torch.inference_mode(False):
+        return torch.tensor(values, dtype=dtype, device=device).view(-1, 1, 1)
+
+
+def _count_greys(images: Tensor) -> Tensor:
+    """How often each channel has each value. Shapes: uint8 ``(N, C, H, W)`` -> int64 ``(C, 256)``."""
+    counts = torch.zeros(images.shape[1], GREYS, dtype=torch.int64)
+    for chunk in chunks(images):
+        for channel, count in enumerate(counts):
+            count += torch.bincount(chunk[:, channel].flatten(), minlength=GREYS)
+    return counts

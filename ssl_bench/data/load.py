@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +26,11 @@ def load_dataset(config: DatasetConfig) -> ImageData:
     source = section_options(config, source_class, "dataset")
     data = source.load(data_roots(config), download=config.download)
     _check(config.name, data)
-    train = _subset(data.train, config.limit, f"dataset {config.name!r}: limit", "training")
-    test = _subset(data.test, config.test_limit, f"dataset {config.name!r}: test_limit", "test")
-    data = replace(data, train=train, test=test)
+    if config.limit is not None or config.test_limit is not None:
+        train = _subset(data.train, config.limit, f"dataset {config.name!r}: limit", "training")
+        test = _subset(data.test, config.test_limit, f"dataset {config.name!r}: test_limit", "test")
+        # A plain dataset: what a source knows of the whole is not true of a part.
+        data = ImageData(data.name, train, test, data.classes, data.details)
     return data if config.subspace is None else project(data, config.subspace)
 
 
@@ -60,9 +61,10 @@ def stratified_index(labels: Tensor, count: int, seed: int = 0) -> Tensor:
     quota, remainder = sizes * count // total, sizes * count % total
     quota[np.argsort(-remainder, kind="stable")[: count - quota.sum()]] += 1
     order = np.random.default_rng(seed).permutation(total)
-    shuffled = labels.numpy()[order]
-    chosen = [order[shuffled == label][:number] for label, number in enumerate(quota)]
-    return torch.from_numpy(np.sort(np.concatenate(chosen)))
+    # By class, and within a class in the order drawn.
+    drawn = order[np.argsort(labels.numpy()[order], kind="stable")]
+    place = np.arange(total) - np.repeat(sizes.cumsum() - sizes, sizes)
+    return torch.from_numpy(np.sort(drawn[place < np.repeat(quota, sizes)]))
 
 
 def _subset(split: Split, limit: int | None, where: str, what: str) -> Split:

@@ -1,28 +1,32 @@
-"""Exact first and second moments of the training images, and their eigenbasis."""
+"""The eigenbasis of the training images, from their exact moments, and its bands."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
+from ssl_bench.data.cache import cache_folder, cached
+from ssl_bench.data.gram import pixel_moments
 from ssl_bench.data.images import ImageData
 from ssl_bench.errors import UserError
-from ssl_bench.files import save_tensors
 
-# Differences of pixels to 128 are integers of at most 128: a product of 1,024 rows stays below 2^24, so that float32
-# holds it exactly, and float64 holds the sum of the chunks exactly.
-EXACT_ROWS = 1024
-CENTRE = 128
+__all__ = [
+    "LARGEST_COVARIANCE",
+    "SAMPLES_INSTEAD",
+    "Eigenbasis",
+    "band_widths",
+    "cache_folder",
+    "cached",
+    "eigenbasis",
+    "pca_edges",
+    "pixel_moments",
+    "same_components",
+]
+
 # Above this dimension components come from a sample of the images instead of the full covariance.
 LARGEST_COVARIANCE = 8192
 SAMPLES_INSTEAD = 4096
@@ -39,22 +43,6 @@ class Eigenbasis:
     mean: Tensor
     variances: Tensor
     components: Tensor
-
-
-def pixel_moments(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and covariance of uint8 images, in pixel units. Exact up to the last rounding: sums are of integers.
-
-    Shapes: ``(N, C, H, W)`` uint8 -> ``(D,)``, ``(D, D)``, float64.
-    """
-    dimension = images[0].numel()
-    total = torch.zeros(dimension, dtype=torch.float64)
-    gram = torch.zeros(dimension, dimension, dtype=torch.float64)
-    for chunk in torch.split(images.flatten(1), EXACT_ROWS):
-        shifted = chunk.float() - CENTRE
-        total += shifted.double().sum(0)
-        gram += shifted.T @ shifted
-    mean = total / len(images)
-    return mean + CENTRE, gram / len(images) - torch.outer(mean, mean)
 
 
 def pca_edges(variances: np.ndarray[Any, np.dtype[np.float64]], bands: int) -> list[int]:
@@ -95,26 +83,6 @@ def eigenbasis(data: ImageData) -> Eigenbasis:
     return Eigenbasis(stored["mean"], stored["variances"], stored["components"])
 
 
-def cached(name: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Tensors kept in the user's cache under a name that says all they depend on; computed where they are not there.
-
-    A cache that cannot be read or written costs time, not results.
-    """
-    file = cache_folder() / f"{name}.safetensors"
-    try:
-        return load_file(file)
-    except (OSError, SafetensorError):
-        tensors = compute()
-    with contextlib.suppress(OSError):
-        save_tensors(file, tensors)
-    return tensors
-
-
-def cache_folder() -> Path:
-    """Where what was computed from datasets is kept: ``$XDG_CACHE_HOME/ssl_bench``, by default in ``~/.cache``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ssl_bench"
-
-
 def _as_tensors(basis: Eigenbasis) -> dict[str, Tensor]:
     return {"mean": basis.mean, "variances": basis.variances, "components": basis.components}
 
@@ -123,7 +91,7 @@ def _compute(data: ImageData) -> Eigenbasis:
     images = data.train.images
     if images[0].numel() > LARGEST_COVARIANCE:
         return _from_samples(data.standardised(_some(images)).flatten(1).double())
-    mean, covariance = pixel_moments(images)
+    mean, covariance = data.moments
     variances, vectors = torch.linalg.eigh(covariance / (255 * data.statistics.std) ** 2)
     offset = torch.tensor(data.statistics.mean, dtype=torch.float64).repeat_interleave(data.image_size**2)
     return _ordered((mean / 255 - offset) / data.statistics.std, variances, vectors)

@@ -16,9 +16,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from ssl_bench.data.cache import cached
 from ssl_bench.data.images import ImageData, Split
 from ssl_bench.data.levels import choose_levels, chunks, store
-from ssl_bench.data.moments import Eigenbasis, cached
+from ssl_bench.data.moments import Eigenbasis
 from ssl_bench.data.subspace_specs import Random, Side, Subspace, make_subspace
 from ssl_bench.errors import UserError
 from ssl_bench.seeds import make_generator
@@ -105,6 +106,14 @@ def project(data: ImageData, text: str) -> ImageData:
     )
 
 
+def check_subspace(data: ImageData, text: str) -> None:
+    """Whether the dataset can be projected so, without doing it.
+
+    Raises: UserError as :func:`project` does.
+    """
+    make_subspace(text).count(components(data.train.images).variances, text)
+
+
 def normalised(images: Tensor) -> Tensor:
     """Each image, in 0..1, divided by its own standard deviation.
 
@@ -129,7 +138,8 @@ def components(images: Tensor) -> Eigenbasis:
             "are too many: choose smaller images"
         )
     content = hashlib.sha256(f"{PROTOCOL} {tuple(images.shape)}".encode())
-    content.update(images.contiguous().numpy().tobytes())
+    for chunk in chunks(images):
+        content.update(chunk.contiguous().numpy().data)
     stored = cached(f"subspace_{content.hexdigest()[:16]}", lambda: _compute(images))
     if not len(stored["variances"]):
         raise UserError("dataset.subspace needs training images that differ; these are all alike")

@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from ssl_bench.data.arrays import read_arrays, to_split, write_arrays
-from ssl_bench.data.folder import fit_square
+from ssl_bench.data.decoding import fit_square
 from ssl_bench.data.images import ImageData, Split
 from ssl_bench.data.source import Source
 from ssl_bench.errors import UserError

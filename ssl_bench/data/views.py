@@ -31,12 +31,26 @@ def make_views(
     """
     if generator.device != images.device:
         raise ValueError(f"the generator is on {generator.device}, the images are on {images.device}: make them agree")
-    batch, channels, height, width = images.shape
-    if recipe.is_identity:
-        views = statistics.standardise(images.float() / 255).repeat(count, 1, 1, 1)
-    else:
-        parameters = sample_parameters(recipe, count * batch, (height, width), generator)
-        views = statistics.standardise(apply(images.repeat(count, 1, 1, 1), parameters))
+    # Where nothing changes, one view serves for all.
+    distinct = 1 if recipe.is_identity else count
+    parameters = sample_parameters(recipe, distinct * len(images), (images.shape[2], images.shape[3]), generator)
+    views = _standardised(apply(_copies(images, distinct), parameters), statistics)
+    views = _copies(views, count // distinct)
     if noise is not None:
         views = noise.sample(views, generator)
-    return views.reshape(count, batch, channels, height, width)
+    return views.reshape(count, *images.shape)
+
+
+def _copies(images: Tensor, count: int) -> Tensor:
+    """All images, ``count`` times over; the images themselves for 1. Shapes: ``(B, ...)`` -> ``(count B, ...)``."""
+    return images.expand(count, *images.shape).flatten(0, 1)
+
+
+def _standardised(views: Tensor, statistics: Statistics) -> Tensor:
+    """What :meth:`Statistics.standardise` gives, to the bit, in place: on a CPU new memory costs more than the work.
+
+    The numbers go to the device with the commands that use them; a tensor of them would be waited for.
+    """
+    for channel, mean in zip(views.unbind(1), statistics.mean, strict=True):
+        channel.sub_(mean)
+    return views.div_(statistics.std)

@@ -39,7 +39,8 @@ def open_encoder(target: str, config: EncoderConfig, data: ImageData) -> Subject
     with _fixed_seed():
         encoder, loaded = _open(target, config, data, weights)
     encoder.eval().requires_grad_(False)
-    encoder.to("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    encoder.to(device)
     dim = _try(encoder, data)
     return Subject(
         name=target,
@@ -48,6 +49,7 @@ def open_encoder(target: str, config: EncoderConfig, data: ImageData) -> Subject
         trained=loaded is not None or encoder.brings_weights,
         transform=encoder.transform,
         trainable=(lambda: _trainable(encoder)) if any(True for _ in encoder.parameters()) else None,
+        device=device,
         details=_details(encoder, data, loaded, dim),
     )
 

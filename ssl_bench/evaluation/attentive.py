@@ -6,13 +6,13 @@ import copy
 import math
 
 import torch
-from timm.layers import AttentionPoolLatent
 from timm.optim import create_optimizer_v2
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import LambdaLR
 
 from ssl_bench.errors import UserError
+from ssl_bench.evaluation.latent_pool import LatentPool
 from ssl_bench.evaluation.probe import Answer, Probe, Task, top1
 from ssl_bench.seeds import derive_seed, make_generator
 
@@ -37,7 +37,7 @@ class AttentiveHead(nn.Module):
         width = len(mean)
         self.register_buffer("mean", mean.float())
         self.register_buffer("scale", scale.float())
-        self.pool = AttentionPoolLatent(width, num_heads=math.gcd(8, width), norm_layer=nn.LayerNorm)
+        self.pool = LatentPool(width, math.gcd(8, width))
         self.classifier = nn.Linear(width, classes)
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -75,7 +75,10 @@ def attentive(task: Task) -> Answer:
 
 
 def train_head(head: AttentiveHead, tokens: Tensor, fit: Tensor, task: Task, rate: float) -> AttentiveHead:
-    """The head, trained in place on the samples ``fit`` of ``tokens``. Shapes: ``(N, T, D)``, ``(M,)``."""
+    """The head, trained in place on the samples ``fit`` of ``tokens``, on the task's device.
+
+    Shapes: ``(N, T, D)``, ``(M,)``; on the CPU, since they may be too many for another device.
+    """
     batch = min(task.settings.probe_batch_size, len(fit))
     per_epoch = len(fit) // batch
     epochs = max(EPOCHS, math.ceil(LEAST_UPDATES / per_epoch))
@@ -86,7 +89,8 @@ def train_head(head: AttentiveHead, tokens: Tensor, fit: Tensor, task: Task, rat
         order = torch.randperm(len(fit), generator=make_generator(task.settings.seed, "attentive", epoch))
         for index in torch.split(fit[order[: per_epoch * batch]], batch):
             optimizer.zero_grad()
-            torch.autograd.backward(cross_entropy(head(tokens[index]), task.labels[index]))
+            seen, labels = (part[index].to(task.device) for part in (tokens, task.labels))
+            torch.autograd.backward(cross_entropy(head(seen), labels))
             optimizer.step()
             cosine.step()
     return head
@@ -97,13 +101,14 @@ def _initial_head(task: Task, like: Tensor) -> AttentiveHead:
     mean, scale = task.scaling(like)
     with torch.random.fork_rng(range(torch.cuda.device_count())):
         torch.manual_seed(derive_seed(task.settings.seed, "attentive"))
-        return AttentiveHead(mean, scale, task.classes)
+        return AttentiveHead(mean, scale, task.classes).to(task.device)
 
 
 @torch.no_grad()
 def _answers(head: AttentiveHead, tokens: Tensor) -> Tensor:
-    """Scores, float64. Shapes: ``(N, T, D)`` -> ``(N, K)``."""
-    return torch.cat([head(chunk) for chunk in torch.split(tokens, BATCH)]).double()
+    """Scores, float64, on the CPU. Shapes: ``(N, T, D)`` -> ``(N, K)``."""
+    chunks = torch.split(tokens, BATCH)
+    return torch.cat([head(chunk.to(head.mean.device)) for chunk in chunks]).cpu().double()
 
 
 ATTENTIVE = Probe("attentive/1", attentive, reads="tokens")

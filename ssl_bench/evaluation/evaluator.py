@@ -87,12 +87,12 @@ def make_task(subject: Subject, data: ImageData, settings: EvaluationConfig, cac
     Raises: UserError as :func:`probe` does.
     """
     point = _point(settings)
-    train, test = (features(subject, data, split, cache, point) for split in (data.train, data.test))
+    train, test = features(subject, data, "train", cache, point), features(subject, data, "test", cache, point)
     check_features(train, subject.name)
 
     def tokens() -> tuple[Tensor, Tensor]:
         where = FeaturePoint("tokens", settings.layer)
-        return features(subject, data, data.train, None, where), features(subject, data, data.test, None, where)
+        return features(subject, data, "train", None, where), features(subject, data, "test", None, where)
 
     recipe = recipe_for("crop", data.image_size)
 
@@ -100,7 +100,7 @@ def make_task(subject: Subject, data: ImageData, settings: EvaluationConfig, cac
         return make_views(images, 1, recipe, data.statistics, None, generator)[0]
 
     pictures = Pictures(data.train.images, data.test.images, data.standardised, views, subject.trainable)
-    return Task(train, data.train.labels, test, data.classes, settings, tokens, pictures)
+    return Task(train, data.train.labels, test, data.classes, settings, tokens, pictures, subject.device)
 
 
 def _point(settings: EvaluationConfig) -> FeaturePoint:
@@ -114,12 +114,12 @@ def _scored(name: str, answer: Answer, data: ImageData, settings: EvaluationConf
     entry: dict[str, Any] = {
         "protocol": PROBES.get(name).protocol,
         "feature_point": str(points[reads]),
-        **score(answer.predicted, labels, data.classes, settings.seed),
+        **score(answer.predicted.cpu(), labels, data.classes, settings.seed),
         "held_out_top1": answer.held_out_top1,
         "chosen": answer.chosen,
     }
     if answer.others:
-        each = {key: float((one == labels).double().mean()) for key, one in answer.others.items()}
+        each = {key: float((one.cpu() == labels).double().mean()) for key, one in answer.others.items()}
         entry["others"] = each
         if name == "few_shot":
             entry["shots"] = summarise_draws(each, settings)
@@ -129,6 +129,6 @@ def _scored(name: str, answer: Answer, data: ImageData, settings: EvaluationConf
 def _head(subject: Subject, data: ImageData, settings: EvaluationConfig) -> dict[str, Any]:
     """The classifier the subject was trained with, on the test images."""
     assert subject.classify is not None
-    scores = in_batches(subject.classify, data.test.images, data.standardised)
+    scores = in_batches(subject.classify, data.test.images, data.standardised, subject.device)
     about = {"protocol": "head/1", "feature_point": str(EMBEDDING)}
     return {**about, **score(scores.argmax(1), data.test.labels, data.classes, settings.seed)}

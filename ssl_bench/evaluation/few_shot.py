@@ -32,7 +32,7 @@ def few_shot(task: Task) -> Answer:
     """
     shots = sorted(set(task.settings.shots))
     _check_sizes(task, shots[-1])
-    train, test = task.scaled(task.train, task.train), task.scaled(task.test, task.train)
+    train, test = task.scaled(task.train, task.train), task.scaled(task.test, task.train).double().numpy()
     others = {}
     for draw in range(task.settings.draws):
         drawn = draw_shots(task.labels, task.classes, shots[-1], task.settings.seed, draw)
@@ -40,7 +40,7 @@ def few_shot(task: Task) -> Answer:
             index = drawn[:, :count].flatten()
             model = LogisticRegression(C=STRENGTH, max_iter=ITERATIONS)
             fit_quietly(model, train[index], task.labels[index])
-            others[_name(count, draw)] = torch.from_numpy(model.predict(test.double().numpy()))
+            others[_name(count, draw)] = torch.from_numpy(model.predict(test))
     return Answer(others[_name(shots[-1], 0)], others=others)
 
 

@@ -10,6 +10,8 @@ from torch import Tensor
 from ssl_bench.evaluation.probe import Answer, Probe, Task
 
 TEMPERATURE = 0.07
+# Similarities held at once: as many queries at a time as this allows for all of the bank.
+MOST_SIMILARITIES = 2**24
 
 
 def knn(task: Task) -> Answer:
@@ -19,6 +21,7 @@ def knn(task: Task) -> Answer:
     (Wu et al., arXiv 1805.01978). The bank is the whole training set; nothing is selected. A k larger than the training
     set is the whole of it.
     """
+    task = task.there()
     bank, queries = task.scaled(task.train, task.train), task.scaled(task.test, task.train)
     wanted = task.settings.knn_k
     votes = knn_predict(bank, task.labels, queries, task.classes, [min(k, len(bank)) for k in wanted])
@@ -33,12 +36,13 @@ def knn_predict(bank: Tensor, labels: Tensor, queries: Tensor, classes: int, ks:
     """
     bank = torch.nn.functional.normalize(bank, dim=1)
     answers: list[list[Tensor]] = [[] for _ in ks]
-    for chunk in torch.split(torch.nn.functional.normalize(queries, dim=1), 1000):
+    at_once = max(1, MOST_SIMILARITIES // len(bank))
+    for chunk in torch.split(torch.nn.functional.normalize(queries, dim=1), at_once):
         similarity, neighbours = (chunk @ bank.T).topk(max(ks), dim=1)
         # Relative to the nearest: the same vote, without overflow.
         weight = ((similarity - similarity[:, :1]) / TEMPERATURE).exp()
         for found, k in zip(answers, ks, strict=True):
-            votes = torch.zeros(len(chunk), classes, dtype=weight.dtype)
+            votes = weight.new_zeros(len(chunk), classes)
             found.append(votes.scatter_add_(1, labels[neighbours[:, :k]], weight[:, :k]).argmax(1))
     return [torch.cat(found) for found in answers]
 

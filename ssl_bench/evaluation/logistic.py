@@ -32,8 +32,8 @@ def logistic(task: Task) -> Answer:
     """
     fit, held_out = task.halves()
     like = task.train[fit]
-    x, y = task.scaled(like, like), task.labels[fit]
-    seen, truth = task.scaled(task.train[held_out], like), task.labels[held_out]
+    x, y = task.scaled(like, like).double(), task.labels[fit]
+    seen, truth = task.scaled(task.train[held_out], like).double(), task.labels[held_out]
     model = LogisticRegression(max_iter=ITERATIONS, warm_start=True)
     fits, losses = [], []
     for strength in STRENGTHS:

@@ -6,7 +6,7 @@ A probe is never given a test label, so none can choose anything.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +16,7 @@ from torch import Generator, Tensor, nn
 from ssl_bench.config import EvaluationConfig
 from ssl_bench.errors import UserError
 from ssl_bench.evaluation.features import scaling, standardise
+from ssl_bench.evaluation.subject import CPU
 from ssl_bench.seeds import derive_seed
 
 
@@ -41,7 +42,8 @@ class Task:
     """All a probe may see.
 
     Shapes: train ``(N, D)``, labels ``(N,)``, test ``(M, D)``: features at one feature point. ``tokens`` gives those of
-    all positions, ``(N, T, D)`` and ``(M, T, D)``; ``pictures`` the images; each only for the probe that asks.
+    all positions, ``(N, T, D)`` and ``(M, T, D)``; ``pictures`` the images; each only for the probe that asks. All of
+    them are on the CPU; ``device`` is where the encoder is, and :meth:`there` the task for a probe that gains by it.
 
     Raises: UserError if a feature is not finite.
     """
@@ -53,10 +55,16 @@ class Task:
     settings: EvaluationConfig
     tokens: Callable[[], tuple[Tensor, Tensor]] | None = None
     pictures: Pictures | None = None
+    device: torch.device = CPU
 
     def __post_init__(self) -> None:
         if not bool(torch.isfinite(self.train).all() and torch.isfinite(self.test).all()):
             raise UserError("the features are not finite; nothing can be probed: look at how the encoder was trained")
+
+    def there(self) -> Task:
+        """The same task with its features and labels on :attr:`device`."""
+        train, labels, test = (tensor.to(self.device) for tensor in (self.train, self.labels, self.test))
+        return replace(self, train=train, labels=labels, test=test)
 
     def halves(self) -> tuple[Tensor, Tensor]:
         """Indices of the training samples to fit on, and of those held out to choose by.
@@ -65,14 +73,16 @@ class Task:
         """
         if not len(self.labels):
             raise UserError("there are no training images: a probe needs two of each class; raise dataset.limit")
-        sizes = torch.bincount(self.labels, minlength=self.classes)
+        labels = self.labels.cpu()  # where the draws are made, so that they are the same everywhere
+        sizes = torch.bincount(labels, minlength=self.classes)
         if (sizes == 1).any():
             lonely = int((sizes == 1).nonzero()[0])
             raise UserError(
                 f"class {lonely} has one training image and none can be held out of it: a probe needs two of each "
                 "class; raise dataset.limit, or leave the class out"
             )
-        return split_by_class(self.labels, self.settings.held_out, derive_seed(self.settings.seed, "held_out"))
+        fit, held_out = split_by_class(labels, self.settings.held_out, derive_seed(self.settings.seed, "held_out"))
+        return fit.to(self.labels.device), held_out.to(self.labels.device)
 
     def scaled(self, features: Tensor, like: Tensor) -> Tensor:
         """Features standardised with the statistics of ``like``, or as they are with ``standardise=false``."""
@@ -91,9 +101,9 @@ class Task:
 class Answer:
     """What a probe says of the test images before anyone knows whether it is right.
 
-    ``predicted`` is ``(M,)``. ``chosen`` is what was chosen on held-out training images, and ``held_out_top1`` the
-    accuracy there; both empty where a probe chooses nothing. ``others`` are further answers by name, of a probe that
-    gives several (k of k-NN; the draws of few-shot), each scored like ``predicted``.
+    ``predicted`` is ``(M,)``, on any device. ``chosen`` is what was chosen on held-out training images, and
+    ``held_out_top1`` the accuracy there; both empty where a probe chooses nothing. ``others`` are further answers by
+    name, of a probe that gives several (k of k-NN; the draws of few-shot), each scored like ``predicted``.
     """
 
     predicted: Tensor

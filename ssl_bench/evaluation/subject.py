@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from ssl_bench.backbones.feature_point import EMBEDDING, FeaturePoint
 
 ImagesToTensor = Callable[[Tensor], Tensor]
-# On a CPU larger batches of a small transformer fall out of the cache, and cost a quarter more.
+CPU = torch.device("cpu")
+# On a CPU larger batches of a small transformer fall out of the cache, and cost a quarter more; a GPU wants them large.
 BATCH = 128
+GPU_BATCH = 1024
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Subject:
         classify: Images to scores ``(B, K)`` of a classifier of its own, ``None`` without one.
         transform: What becomes of a standardised image before the encoder sees it, in words; part of the cache's key.
         trainable: Makes a fresh module, images to embeddings, whose weights may be trained; ``None`` if it cannot.
+        device: Where it computes, and where probes of its features are computed too.
         details: What else is recorded beside its measurements, such as where its weights came from.
     """
 
@@ -43,6 +46,7 @@ class Subject:
     classify: ImagesToTensor | None = None
     transform: str = "as standardised"
     trainable: Callable[[], nn.Module] | None = None
+    device: torch.device = CPU
     details: dict[str, Any] = field(default_factory=dict)
 
     def encode(self, images: Tensor) -> Tensor:
@@ -51,12 +55,20 @@ class Subject:
 
 
 @torch.no_grad()
-def in_batches(function: ImagesToTensor, images: Tensor, prepare: ImagesToTensor) -> Tensor:
+def in_batches(function: ImagesToTensor, images: Tensor, prepare: ImagesToTensor, device: torch.device = CPU) -> Tensor:
     """A function of many images, a batch at a time, on the CPU in float32.
+
+    Embeddings stay on the device until all are there, so that a GPU need not wait after each batch; tokens and images,
+    which are large, do not.
 
     Args:
         function: Standardised images ``(B, C, H, W)`` to ``(B, ...)``.
         images: uint8 ``(N, C, H, W)``, or whatever ``prepare`` takes.
         prepare: A batch of ``images`` to what ``function`` takes.
+        device: Where batches are prepared, and given to ``function``.
     """
-    return torch.cat([function(prepare(chunk)).float().cpu() for chunk in torch.split(images, BATCH)])
+    made = []
+    for batch in torch.split(images, BATCH if device.type == "cpu" else GPU_BATCH):
+        some = function(prepare(batch.to(device, non_blocking=True))).float()
+        made.append(some if some.dim() == 2 else some.cpu())
+    return torch.cat(made).cpu()

@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 from ssl_bench.data.frequency import radial_frequency
 from ssl_bench.noise.base import Shape
 from ssl_bench.noise.masking import Masking
+from ssl_bench.noise.placed import placed
 from ssl_bench.noise.stationary import circulant, unit_gain
 
 # Pass bands in cycles per pixel, after ColorMAE (arXiv 2407.13036): red keeps the low, blue the high, green the middle
@@ -42,8 +43,8 @@ class ColorMask(Masking):
         """See :meth:`Masking.keep`."""
         batch, _, height, width = images.shape
         white = torch.randn((batch, 1, height, width), generator=generator, device=images.device)
-        gain = self.gain(height, width).float().to(white.device)
-        field: Tensor = torch.fft.irfft2(torch.fft.rfft2(white) * gain, s=(height, width))
+        gain = placed(self.gain, height, width, images.device)
+        field: Tensor = torch.fft.irfft2(torch.fft.rfft2(white).mul_(gain), s=(height, width))
         return field >= float(ndtri(self.ratio))
 
     def mask_moments(self, shape: Shape) -> tuple[Tensor, Tensor]:

@@ -17,7 +17,7 @@ class Gaussian(Noise):
     def sample(self, images: Tensor, generator: Generator) -> Tensor:
         """See :meth:`Noise.sample`."""
         noise = torch.randn(images.shape, generator=generator, device=images.device, dtype=images.dtype)
-        return images + draw(self.sigma, images, generator).to(images.dtype) * noise
+        return noise.mul_(draw(self.sigma, images, generator).to(images.dtype)).add_(images)
 
     def second_map(self, matrix: Tensor, shape: Shape) -> Tensor:
         """See :meth:`Noise.second_map`."""

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from ssl_bench.data.frequency import radial_frequency
 from ssl_bench.noise.base import Noise, Shape
+from ssl_bench.noise.placed import placed
 from ssl_bench.noise.stationary import circulant
 
 
@@ -25,8 +26,8 @@ class Filter(Noise):
     def sample(self, images: Tensor, generator: Generator) -> Tensor:
         """See :meth:`Noise.sample`; nothing is random here."""
         height, width = images.shape[-2:]
-        transfer = self.transfer(height, width).float().to(images.device)
-        filtered: Tensor = torch.fft.irfft2(torch.fft.rfft2(images.float()) * transfer, s=(height, width))
+        transfer = placed(self.transfer, height, width, images.device)
+        filtered: Tensor = torch.fft.irfft2(torch.fft.rfft2(images.float()).mul_(transfer), s=(height, width))
         return filtered.to(images.dtype)
 
     def mean_map(self, matrix: Tensor, shape: Shape) -> Tensor:
@@ -58,14 +59,18 @@ class FrequencyMask(Noise):
     cutoff: float = Field(ge=0, le=0.5)
     keep: Literal["low", "high", "either"] = "either"
 
+    def low_pass(self, height: int, width: int) -> Tensor:
+        """1 for the frequencies below the cutoff, else 0. Shapes: ``(H, W // 2 + 1)``, float64."""
+        return (radial_frequency(height, width) < self.cutoff).double()
+
     def sample(self, images: Tensor, generator: Generator) -> Tensor:
         """See :meth:`Noise.sample`."""
         height, width = images.shape[-2:]
-        below = (radial_frequency(height, width) < self.cutoff).to(images.device)
+        below = placed(self.low_pass, height, width, images.device)
         chance = torch.rand((len(images), 1, 1, 1), generator=generator, device=images.device)
         low = chance < {"low": 2.0, "high": -1.0, "either": 0.5}[self.keep]
-        kept = torch.where(low, below, ~below)
-        filtered: Tensor = torch.fft.irfft2(torch.fft.rfft2(images.float()) * kept, s=(height, width))
+        kept = torch.where(low, below, 1 - below)
+        filtered: Tensor = torch.fft.irfft2(torch.fft.rfft2(images.float()).mul_(kept), s=(height, width))
         return filtered.to(images.dtype)
 
     def mean_map(self, matrix: Tensor, shape: Shape) -> Tensor:
@@ -81,7 +86,7 @@ class FrequencyMask(Noise):
         return {"low": low, "high": high, "either": (low + high) / 2}[self.keep]
 
     def _below(self, matrix: Tensor, shape: Shape) -> Tensor:
-        plane = circulant((radial_frequency(*shape[1:]) < self.cutoff).double(), *shape[1:])
+        plane = circulant(self.low_pass(*shape[1:]), *shape[1:])
         return (plane @ matrix.reshape(shape[0], len(plane), -1)).reshape(matrix.shape)
 
 

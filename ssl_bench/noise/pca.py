@@ -88,7 +88,7 @@ class PCANoise(Fitted):
         white = torch.randn((len(images), len(self._factor)), generator=generator, device=images.device)
         with torch.autocast(images.device.type, enabled=False):
             noise = (white @ self._factor).view(images.shape)
-        return images + (draw(self.sigma, images, generator) * noise).to(images.dtype)
+        return noise.mul_(draw(self.sigma, images, generator)).to(images.dtype).add_(images)
 
     def second_map(self, matrix: Tensor, shape: Shape) -> Tensor:
         """See :meth:`Noise.second_map`."""
@@ -185,7 +185,7 @@ class PatchPCA(Fitted):
             flat = white @ self.columns(images.device).T
         pixels = flat.view(batch, rows, columns, channels, self.patch, self.patch)
         noise = pixels.permute(0, 3, 1, 4, 2, 5).reshape(images.shape)
-        return images + (draw(self.sigma, images, generator) * noise).to(images.dtype)
+        return noise.mul_(draw(self.sigma, images, generator)).to(images.dtype).add_(images)
 
     def second_map(self, matrix: Tensor, shape: Shape) -> Tensor:
         """See :meth:`Noise.second_map`: one block a patch."""

@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 from ssl_bench.data.frequency import ring_of
 from ssl_bench.errors import UserError
 from ssl_bench.noise.base import Noise, Shape
+from ssl_bench.noise.placed import placed
 from ssl_bench.noise.strength import Strength, draw, mean_square
 
 
@@ -30,10 +31,9 @@ class Stationary(Noise):
         """See :meth:`Noise.sample`."""
         height, width = images.shape[-2:]
         white = torch.randn(images.shape, generator=generator, device=images.device, dtype=torch.float32)
-        gain = self.gain(height, width).float().to(images.device)
-        shaped = torch.fft.irfft2(torch.fft.rfft2(white) * gain, s=(height, width))
-        noisy: Tensor = images + (draw(self.sigma, images, generator) * shaped).to(images.dtype)
-        return noisy
+        gain = placed(self.gain, height, width, images.device)
+        shaped: Tensor = torch.fft.irfft2(torch.fft.rfft2(white).mul_(gain), s=(height, width))
+        return shaped.mul_(draw(self.sigma, images, generator)).to(images.dtype).add_(images)
 
     def second_map(self, matrix: Tensor, shape: Shape) -> Tensor:
         """See :meth:`Noise.second_map`: the covariance of the noise is added."""

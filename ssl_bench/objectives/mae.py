@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Self
 
 import torch
-from lightly.models.utils import get_at_index, patchify, set_at_index, unpatchify
+from lightly.models.utils import patchify, unpatchify
 from pydantic import Field
 from torch import Generator, Tensor, nn
 
 from ssl_bench.backbones.base import Backbone, BackboneInfo
 from ssl_bench.backbones.decoders import TokenBlocks
+from ssl_bench.backbones.linear import OneDNNLinear
+from ssl_bench.backbones.tokens import put_tokens, take_tokens
 from ssl_bench.config import Options
 from ssl_bench.objectives.base import Batch, Given, Objective, StepOutput, Views
 from ssl_bench.targets.base import Target
@@ -44,11 +46,11 @@ class MaskedAutoencoder(Objective):
         self.patch = info.patch_size
         self.patches = info.grid[0] * info.grid[1]
         self.visible = min(self.patches - 1, max(1, round(self.patches * (1 - options.ratio))))
-        self.embed = nn.Linear(info.width, options.decoder_width)
+        self.embed = OneDNNLinear(info.width, options.decoder_width)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, options.decoder_width))
         nn.init.normal_(self.mask_token, std=0.02)
         self.decoder = TokenBlocks(self.patches, options.decoder_width, options.decoder_depth)
-        self.to_pixels = nn.Linear(options.decoder_width, self.patch**2 * info.channels)
+        self.to_pixels = OneDNNLinear(options.decoder_width, self.patch**2 * info.channels)
 
     @classmethod
     def build(cls, backbone: Backbone, options: Options, given: Given) -> Self:
@@ -77,8 +79,8 @@ class MaskedAutoencoder(Objective):
         images = batch.views[0]
         order = torch.rand(len(images), self.patches, generator=generator, device=images.device).argsort(1)
         hidden = order[:, self.visible :]
-        predicted = get_at_index(self.predict(images, order[:, : self.visible]), hidden)
-        target = get_at_index(self.asked(images), hidden)
+        predicted = take_tokens(self.predict(images, order[:, : self.visible]), hidden)
+        target = take_tokens(self.asked(images), hidden)
         return StepOutput((predicted.float() - target.float()).square().mean())
 
     def predict(self, images: Tensor, keep: Tensor) -> Tensor:
@@ -86,7 +88,7 @@ class MaskedAutoencoder(Objective):
         tokens = self.backbone.encode_tokens(images, keep)
         visible = self.embed(tokens[:, tokens.shape[1] - keep.shape[1] :])
         full = self.mask_token.expand(len(images), self.patches, -1).to(visible.dtype)
-        pixels: Tensor = self.to_pixels(self.decoder(set_at_index(full, keep, visible)))
+        pixels: Tensor = self.to_pixels(self.decoder(put_tokens(full, keep, visible)))
         return pixels
 
     def asked(self, images: Tensor) -> Tensor:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Self
 
-from lightly.loss import NTXentLoss
+import torch
 from lightly.models.modules.heads import SimCLRProjectionHead
 from pydantic import Field
-from torch import Generator
+from torch import Generator, Tensor
+from torch.nn import functional
 
 from ssl_bench.backbones.base import Backbone
 from ssl_bench.config import Options
@@ -25,8 +27,8 @@ class SimCLROptions(Options):
 class SimCLR(Objective):
     """Chen et al., "A Simple Framework for Contrastive Learning" (arXiv 2002.05709).
 
-    lightly's NT-Xent and projection head. Both views go through the backbone in one forward, so that batch
-    statistics, where a backbone has them, are those of both. Negatives are gathered across processes.
+    lightly's projection head. Both views go through the backbone in one forward, so that batch statistics, where a
+    backbone has them, are those of both.
     """
 
     options_model = SimCLROptions
@@ -35,7 +37,7 @@ class SimCLR(Objective):
     def __init__(self, backbone: Backbone, options: SimCLROptions) -> None:
         super().__init__(backbone)
         self.head = SimCLRProjectionHead(backbone.info.dim, options.hidden_dim, options.output_dim)
-        self.loss = NTXentLoss(options.temperature, gather_distributed=True)
+        self.temperature = options.temperature
 
     @classmethod
     def build(cls, backbone: Backbone, options: Options, given: Given) -> Self:
@@ -45,5 +47,31 @@ class SimCLR(Objective):
 
     def step(self, batch: Batch, generator: Generator) -> StepOutput:
         """See :meth:`Objective.step`."""
-        first, second = self.head(self.backbone(batch.views.flatten(0, 1)).embedding).float().chunk(2)
-        return StepOutput(self.loss(first, second))
+        first, second = self.head(self.backbone(batch.views.flatten(0, 1)).embedding).chunk(2)
+        return StepOutput(nt_xent(first, second, self.temperature))
+
+
+def nt_xent(first: Tensor, second: Tensor, temperature: float) -> Tensor:
+    """Cross-entropy of finding an image's other view among all other views, by cosine similarity; in float32.
+
+    lightly's ``NTXentLoss`` to the bit. There a mask leaves out the similarity of each view with itself, and asks the
+    device how many numbers are left; here they are left out by where they lie.
+
+    Shapes: ``(B, D)`` each, of at least two images -> scalar.
+    """
+    with torch.autocast(first.device.type, enabled=False):
+        first, second = (functional.normalize(views.float(), dim=1) for views in (first, second))
+        # In lightly's order, which is that in which gradients are added up.
+        pairs = product((first, second), repeat=2)
+        similar = [torch.einsum("nc,mc->nm", these, those) / temperature for these, those in pairs]
+        in_first, across, back, in_second = similar
+        in_first, in_second = _off_diagonal(in_first), _off_diagonal(in_second)
+        rows = torch.cat([torch.cat([across, in_first], dim=1), torch.cat([back, in_second], dim=1)])
+        return functional.cross_entropy(rows, torch.arange(len(first), device=first.device).repeat(2))
+
+
+def _off_diagonal(square: Tensor) -> Tensor:
+    """Each row without its number on the diagonal. Shapes: ``(B, B)`` -> ``(B, B - 1)``."""
+    side = len(square)
+    # Behind each number of the diagonal but the last lie a row's worth of others: cut there, they are a column.
+    return square.flatten()[:-1].view(side - 1, side + 1)[:, 1:].reshape(side, side - 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
+import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
@@ -56,4 +57,6 @@ def supervised_loss(scores: Tensor, labels: Tensor, loss: Loss) -> Tensor:
     """
     if loss == "cross_entropy":
         return functional.cross_entropy(scores, labels)
-    return functional.mse_loss(scores, functional.one_hot(labels, scores.shape[1]).to(scores.dtype))
+    # Not one_hot, which asks a device whether the labels are small enough.
+    wanted = labels[:, None] == torch.arange(scores.shape[1], device=scores.device)
+    return functional.mse_loss(scores, wanted.to(scores.dtype))

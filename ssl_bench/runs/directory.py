@@ -106,9 +106,9 @@ class RunDirectory:
         """Whether the run is there and complete."""
         return self.record_file.exists() and self.record().get("status") == "finished"
 
-    def add_session(self) -> None:
-        """Note in run.json with what this session goes on: a resumed run may be made by several."""
-        self.update(sessions=[*self.record().get("sessions", []), describe_environment()])
+    def add_session(self, **how: Any) -> None:
+        """Note in run.json with what, and how, this session goes on: a resumed run may be made by several."""
+        self.update(sessions=[*self.record().get("sessions", []), {**describe_environment(), **how}], **how)
 
     def claim(self, config: Config) -> None:
         """Make this directory that configuration's, or find that it is already.

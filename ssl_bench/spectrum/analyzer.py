@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from ssl_bench.spectrum.altered import Altered
-from ssl_bench.spectrum.bases import Basis, band_frequencies, band_sums
+from ssl_bench.spectrum.bases import Basis, band_energies, band_frequencies
+from ssl_bench.spectrum.decoding import Readout, fitted
 
 # How many images say at which frequencies a band lies.
 FREQUENCY_SAMPLES = 256
@@ -30,6 +32,18 @@ class Targets:
     variance_fraction: Tensor
     frequency: Tensor
 
+    @cached_property
+    def fitted_mean(self) -> Tensor:
+        """Mean of the images that regressions are fitted on: what they have to beat. Shapes: ``(R,)`` float64."""
+        return self.fit[: fitted(len(self.fit))].double().mean(0)
+
+    @cached_property
+    def energies(self) -> tuple[Tensor, Tensor]:
+        """Energy about that mean, of the images that choose a penalty and of the test images, in each band."""
+        parts = self.fit[fitted(len(self.fit)) :], self.test
+        held_out, test = (band_energies(part - self.fitted_mean, self.basis) for part in parts)
+        return held_out, test
+
 
 @dataclass(frozen=True)
 class Measurement:
@@ -37,7 +51,8 @@ class Measurement:
 
     Shapes: embeddings ``(N, D)`` of the fitting images and ``(M, D)`` of the test images; difference ``(M, C, H, W)``,
     test image minus reconstruction, ``None`` where nothing is reconstructed. ``altered`` answers for images changed
-    within the basis; ``None`` for a basis in which images are not altered.
+    within the basis; ``None`` for a basis in which images are not altered. ``readout`` is what regressions from these
+    embeddings share; ``None`` to make it where it is wanted.
     """
 
     targets: Targets
@@ -45,6 +60,7 @@ class Measurement:
     test_embedding: Tensor
     difference: Tensor | None
     altered: Altered | None = None
+    readout: Readout | None = None
 
 
 # One number a band, or None where the question does not arise. A third-party analyzer is such a function, named in the
@@ -61,7 +77,7 @@ def make_targets(basis: Basis, fit_images: Tensor, test_images: Tensor) -> Targe
         basis,
         fit,
         test,
-        reference=band_sums(test.double().square().mean(0), basis),
+        reference=band_energies(test, basis),
         variance_fraction=basis.variance_fraction(fit),
         frequency=band_frequencies(basis, fit[:FREQUENCY_SAMPLES]),
     )

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
-
-from ssl_bench.evaluation.features import standardise
 from ssl_bench.spectrum import altered
 from ssl_bench.spectrum.analyzer import Measurement
-from ssl_bench.spectrum.bases import band_sums
-
-PENALTIES = tuple(10.0**power for power in range(-6, 3))
-VALIDATION = 0.2
+from ssl_bench.spectrum.bases import band_energies
+from ssl_bench.spectrum.decoding import cross_moment, fitted, make_readout, squared_errors
 
 
 def relative_error(measurement: Measurement) -> list[float] | None:
@@ -22,8 +16,8 @@ def relative_error(measurement: Measurement) -> list[float] | None:
     if measurement.difference is None:
         return None
     targets = measurement.targets
-    energy = targets.basis.coefficients(measurement.difference).double().square().mean(0)
-    errors: list[float] = (band_sums(energy, targets.basis) / targets.reference).tolist()
+    energies = band_energies(targets.basis.coefficients(measurement.difference), targets.basis)
+    errors: list[float] = (energies / targets.reference).tolist()
     return errors
 
 
@@ -33,30 +27,23 @@ def decodability(measurement: Measurement) -> list[float]:
     Ridge regression from standardised features; a band's penalty is chosen on a fifth of the fitting images, its R^2
     measured on the test images. 0 is what the mean gives; below 0 is worse than the mean.
     """
-    targets, embedding = measurement.targets, measurement.fit_embedding
-    cut = round(len(embedding) * (1 - VALIDATION))
-    like = embedding[:cut]
-    mean = targets.fit[:cut].double().mean(0)
-    features = standardise(like, like).double()
-    scale, axes = torch.linalg.eigh(features.T @ features / cut)
-    # In the eigenbasis of the features the weights of every penalty are these, divided by (scale + penalty).
-    weights = axes.T @ (features.T @ (targets.fit[:cut].double() - mean)) / cut
-    shrinkage = [1 / (scale.clamp(min=0) + penalty) for penalty in PENALTIES]
-
-    def errors(seen: Tensor, truth: Tensor) -> Tensor:
-        """Squared error a band, for each penalty. Shapes: ``(N, D)``, ``(N, R)`` -> ``(penalties, bands)``."""
-        turned = standardise(seen, like).double() @ axes
-        centred = truth.double() - mean
-        # E(t - u w)^2 = E t^2 - 2 w E(u t) + w E(u u) w: the images enter once, not once a penalty.
-        energy = centred.square().mean(0)
-        cross, gram = turned.T @ centred / len(seen), turned.T @ turned / len(seen)
-        shrunk = [factor[:, None] * weights for factor in shrinkage]
-        rows = [energy - 2 * (one * cross).sum(0) + (one * (gram @ one)).sum(0) for one in shrunk]
-        return band_sums(torch.stack(rows), targets.basis)
-
-    chosen = errors(embedding[cut:], targets.fit[cut:]).argmin(0)
-    test = errors(measurement.test_embedding, targets.test).gather(0, chosen[None])[0]
-    scores: list[float] = (1 - test / targets.reference).tolist()
+    targets = measurement.targets
+    readout = measurement.readout or make_readout(measurement.fit_embedding, measurement.test_embedding)
+    cut, mean = fitted(len(targets.fit)), targets.fitted_mean
+    # In the eigenbasis of the features the weights of every penalty are these, shrunken.
+    weights = cross_moment(readout.fit, targets.fit[:cut], mean)
+    held_out = cross_moment(readout.held_out, targets.fit[cut:], mean)
+    test = cross_moment(readout.test, targets.test, mean)
+    scores = []
+    for index, (energy, test_energy) in enumerate(zip(*targets.energies, strict=True)):
+        inside = targets.basis.band_of == index
+        own = weights[:, inside]
+        squares, linear = own @ own.T, (own * held_out[:, inside]).sum(1)
+        errors = squared_errors(energy, linear, squares * readout.held_out_moment, readout.shrinkage)
+        chosen = readout.shrinkage[errors.argmin()][None]
+        linear = (own * test[:, inside]).sum(1)
+        error = squared_errors(test_energy, linear, squares * readout.test_moment, chosen)
+        scores.append(1 - float(error / targets.reference[index]))
     return scores
 
 

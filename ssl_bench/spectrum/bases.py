@@ -14,6 +14,9 @@ from ssl_bench.data.frequency import radial_frequency, ring_of
 from ssl_bench.data.moments import Eigenbasis, pca_edges
 from ssl_bench.errors import UserError
 
+# Images whose coefficients are brought to float64 at once: more would leave the processor's cache.
+ROWS = 128
+
 
 @dataclass(frozen=True)
 class Band:
@@ -61,9 +64,16 @@ def band_sums(values: Tensor, basis: Basis) -> Tensor:
     return sums.index_add_(-1, basis.band_of, values.double())
 
 
+def band_energies(coefficients: Tensor, basis: Basis) -> Tensor:
+    """Mean energy of images in each band. Shapes: ``(N, R)`` -> ``(bands,)``, float64."""
+    parts = torch.split(coefficients, ROWS)
+    total = torch.stack([part.double().square().sum(0) for part in parts]).sum(0)
+    return band_sums(total / len(coefficients), basis)
+
+
 def measured_variance(basis: Basis, fit: Tensor) -> Tensor:
     """Share of variance in each band, from coefficients. Shapes: ``(N, R)`` -> ``(bands,)``, float64."""
-    energy = band_sums(fit.double().square().mean(0), basis)
+    energy = band_energies(fit, basis)
     return energy / energy.sum()
 
 

@@ -18,6 +18,7 @@ from ssl_bench.spectrum.analyzer import Measurement, Targets, make_targets, rand
 from ssl_bench.spectrum.bands import decodability
 from ssl_bench.spectrum.bases import Basis, PCABasis, RadialBasis
 from ssl_bench.spectrum.dct import DCTBasis
+from ssl_bench.spectrum.decoding import make_readout
 from ssl_bench.spectrum.patches import PatchPCABasis
 
 # Images are altered in this basis alone: the questions are about frequencies, and each altered image costs a forward.
@@ -28,13 +29,18 @@ VIEWS_AT_ONCE = 50
 
 @dataclass(frozen=True)
 class Bench:
-    """Images and bases. ``fit`` are training images, ``test`` test images, each the first of a fixed shuffle."""
+    """Images and bases. ``fit`` are training images, ``test`` test images, each the first of a fixed shuffle.
+
+    ``fit_rows`` and ``test_rows`` are which: their places in the dataset.
+    """
 
     data: ImageData
     settings: AnalysisConfig
     fit: Split
     test: Split
     targets: tuple[Targets, ...]
+    fit_rows: Tensor
+    test_rows: Tensor
     _chance: dict[int, dict[str, list[float]]] = field(default_factory=dict)
 
     def chance(self, dim: int) -> dict[str, list[float]]:
@@ -43,8 +49,9 @@ class Bench:
             fit, test = (
                 random_directions(self.data.standardised(split.images), dim) for split in (self.fit, self.test)
             )
+            readout = make_readout(fit, test)
             self._chance[dim] = {
-                one.basis.name: decodability(Measurement(one, fit, test, None)) for one in self.targets
+                one.basis.name: decodability(Measurement(one, fit, test, None, readout=readout)) for one in self.targets
             }
         return self._chance[dim]
 
@@ -66,8 +73,9 @@ def make_bench(data: ImageData, settings: AnalysisConfig) -> Bench:
 
     Raises: UserError if there are too few images.
     """
-    fit = data.train.take(_choose(len(data.train), settings.fit_samples, "fit"))
-    test = data.test.take(_choose(len(data.test), settings.test_samples, "test"))
+    fit_rows = _choose(len(data.train), settings.fit_samples, "fit")
+    test_rows = _choose(len(data.test), settings.test_samples, "test")
+    fit, test = data.train.take(fit_rows), data.test.take(test_rows)
     if min(len(fit), len(test)) < LEAST_FIT:
         raise UserError(
             f"{data.name} has {len(data.train)} training and {len(data.test)} test images: an analysis needs "
@@ -81,7 +89,8 @@ def make_bench(data: ImageData, settings: AnalysisConfig) -> Bench:
         DCTBasis(data.channels, data.image_size, rings),
     ]
     images = data.standardised(fit.images), data.standardised(test.images)
-    return Bench(data, settings, fit, test, tuple(make_targets(basis, *images) for basis in bases))
+    targets = tuple(make_targets(basis, *images) for basis in bases)
+    return Bench(data, settings, fit, test, targets, fit_rows, test_rows)
 
 
 def _choose(available: int, wanted: int, purpose: str) -> Tensor:

@@ -24,6 +24,7 @@ from ssl_bench.spectrum.altered import Altered, spread_of
 from ssl_bench.spectrum.analyzer import Measurement
 from ssl_bench.spectrum.bases import PCABasis
 from ssl_bench.spectrum.bench import ALTERED, Bench
+from ssl_bench.spectrum.decoding import make_readout
 from ssl_bench.spectrum.heat_map import HeatMap, heat_map
 from ssl_bench.spectrum.r2_gap import r2_gap
 from ssl_bench.spectrum.token_map import log_amplitude
@@ -50,8 +51,8 @@ def measure(bench: Bench, subject: Subject, cache: Path | None, *, last: bool) -
     """
     clock = Clock()
     with clock.part("features"):
-        fit = features(subject, bench.data, bench.fit, cache)
-        test = features(subject, bench.data, bench.test, cache)
+        fit = features(subject, bench.data, "train", cache, rows=bench.fit_rows)
+        test = features(subject, bench.data, "test", cache, rows=bench.test_rows)
     check_features(fit, subject.name)
     with clock.part("reconstructions"):
         difference = _difference(bench, subject)
@@ -70,8 +71,11 @@ def measure(bench: Bench, subject: Subject, cache: Path | None, *, last: bool) -
     with clock.part("frozen_probe"):
         altered = make_altered(bench, subject, fit, test)
         row["accuracy"] = float((altered.scores(altered.embedding).argmax(1) == altered.labels).double().mean())
+    with clock.part("decodability"):
+        readout = make_readout(fit, test)
     for targets in bench.targets:
-        measurement = Measurement(targets, fit, test, difference, altered if targets.basis.name == ALTERED else None)
+        changed = altered if targets.basis.name == ALTERED else None
+        measurement = Measurement(targets, fit, test, difference, changed, readout)
         answers = {}
         for name in ANALYZERS:
             with clock.part(name):
@@ -94,7 +98,7 @@ def make_altered(bench: Bench, subject: Subject, fit: Tensor, test: Tensor) -> A
         images=images,
         labels=bench.test.labels[:count],
         embedding=test[:count],
-        encode=lambda changed: in_batches(subject.encode, changed, _as_it_is),
+        encode=lambda changed: in_batches(subject.encode, changed, _as_it_is, subject.device),
         scores=_frozen_probe(bench, fit),
         spread=spread_of(test),
         norm=bench.settings.wave_norm * math.sqrt(size),
@@ -114,7 +118,7 @@ def examples(bench: Bench, subject: Subject) -> dict[str, Tensor]:
     images = bench.test.images[:EXAMPLES]
     shown = {"images": images.float() / 255}
     if subject.reconstruct is not None:
-        made = in_batches(subject.reconstruct, images, bench.data.standardised)
+        made = in_batches(subject.reconstruct, images, bench.data.standardised, subject.device)
         shown["reconstructions"] = bench.data.statistics.restore(made)
     return shown
 
@@ -123,7 +127,7 @@ def _view_embeddings(bench: Bench, subject: Subject) -> Tensor:
     """Embeddings of the views every subject is shown. Shapes: -> ``(n, q, D)``."""
     made = []
     for views in bench.views():
-        embedding = in_batches(subject.encode, views.flatten(0, 1), _as_it_is)
+        embedding = in_batches(subject.encode, views.flatten(0, 1), _as_it_is, subject.device)
         made.append(embedding.view(*views.shape[:2], -1))
     return torch.cat(made)
 
@@ -137,9 +141,9 @@ def _eigenvalues(embedding: Tensor) -> list[float]:
 
 def _token_spectrum(bench: Bench, subject: Subject) -> list[float] | None:
     """Log amplitude of the last map of tokens, over some test images; ``None`` for an encoder without a map."""
-    images = bench.test.images[: bench.settings.altered_samples]
+    images, point = bench.test.images[: bench.settings.altered_samples], FeaturePoint("map")
     try:
-        maps = in_batches(lambda some: subject.read(some, FeaturePoint("map")), images, bench.data.standardised)
+        maps = in_batches(lambda some: subject.read(some, point), images, bench.data.standardised, subject.device)
     except UserError:
         return None
     values = log_amplitude(maps)
@@ -149,7 +153,7 @@ def _token_spectrum(bench: Bench, subject: Subject) -> list[float] | None:
 def _difference(bench: Bench, subject: Subject) -> Tensor | None:
     if subject.reconstruct is None:
         return None
-    made = in_batches(subject.reconstruct, bench.test.images, bench.data.standardised)
+    made = in_batches(subject.reconstruct, bench.test.images, bench.data.standardised, subject.device)
     return bench.data.standardised(bench.test.images) - made
 
 

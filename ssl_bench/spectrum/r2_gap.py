@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ssl_bench.evaluation.features import standardise
-from ssl_bench.spectrum.bands import VALIDATION
+from ssl_bench.spectrum.decoding import fitted
 
 FRACTIONS = (0.1, 0.25, 0.5, 0.75, 0.9)
 # In units of the mean variance of a component.
@@ -35,6 +37,30 @@ def matched_sets(variances: Tensor, fraction: float) -> tuple[Side, Side]:
     return Side(0, min(top, count)), Side(max(count - bottom, 0), count)
 
 
+def held_out_r2(
+    nested: Sequence[Side], weights: Tensor, chosen_on: tuple[Tensor, Tensor], judged_on: tuple[Tensor, Tensor]
+) -> list[float]:
+    """R^2 of predictions from each of several sets of components, with the penalty that is best for the set.
+
+    Args:
+        nested: The sets, each of which holds the one before: to predictions, only what is new is added.
+        weights: For each penalty. Shapes: ``(R, P, D)``.
+        chosen_on: Coefficients and embeddings that a penalty is chosen on. Shapes: ``(N, R)``, ``(N, D)``.
+        judged_on: Those that give the R^2. Shapes: ``(M, R)``, ``(M, D)``.
+    """
+    (coefficients, embedding), (test, unseen) = chosen_on, judged_on
+    made, scores = embedding.new_zeros(len(embedding), weights[0].numel()), []
+    done = Side(nested[0].start, nested[0].start)
+    for side in nested:
+        for new in (slice(side.start, done.start), slice(done.stop, side.stop)):
+            made += coefficients[:, new] @ weights[new].flatten(1)
+        errors = (embedding[:, None] - made.view(len(embedding), *weights.shape[1:])).double().square().sum((0, 2))
+        part, done = slice(side.start, side.stop), side
+        error = (unseen - test[:, part] @ weights[part, errors.argmin()]).double().square().sum()
+        scores.append(1 - float(error / unseen.double().square().sum()))
+    return scores
+
+
 def r2_gap(
     variances: Tensor, fit: Tensor, fit_embedding: Tensor, test: Tensor, test_embedding: Tensor
 ) -> dict[str, Any] | None:
@@ -54,24 +80,18 @@ def r2_gap(
     Returns: ``gap`` and, a share, ``top``, ``bottom``, ``top_components``, ``bottom_components``; ``None`` where the
     embedding does not vary.
     """
-    cut = round(len(fit) * (1 - VALIDATION))
+    cut = fitted(len(fit))
     like = fit_embedding[:cut]
     known = standardise(like, like)
     if not bool((known != 0).any()):
         return None
     held, unseen = standardise(fit_embedding[cut:], like), standardise(test_embedding, like)
     cross = fit[:cut].T @ known / cut
-    mean_variance = float(variances.mean())
-    weights = [cross / (variances + penalty * mean_variance).float()[:, None] for penalty in PENALTIES]
-
-    def held_out(side: Side) -> float:
-        part = slice(side.start, side.stop)
-        chosen = min(weights, key=lambda one: float((held - fit[cut:, part] @ one[part]).double().square().sum()))
-        error = (unseen - test[:, part] @ chosen[part]).double().square().sum()
-        return float(1 - error / unseen.double().square().sum())
-
+    shrunk = [cross / (variances + penalty * float(variances.mean())).float()[:, None] for penalty in PENALTIES]
+    weights = torch.stack(shrunk, dim=1)
+    chosen_on, judged_on = (fit[cut:], held), (test, unseen)
     sets = [matched_sets(variances, fraction) for fraction in FRACTIONS]
-    top, bottom = ([held_out(pair[which]) for pair in sets] for which in (0, 1))
+    top, bottom = (held_out_r2([pair[which] for pair in sets], weights, chosen_on, judged_on) for which in (0, 1))
     return {
         "gap": sum(one - other for one, other in zip(top, bottom, strict=True)) / len(FRACTIONS),
         "fractions": list(FRACTIONS),

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from ssl_bench.data.cache import cached
+from ssl_bench.data.gram import CENTRE, centred, exact_rows, pixel_moments, product
 from ssl_bench.data.images import ImageData, Split
-from ssl_bench.data.moments import CENTRE, EXACT_ROWS, cached, pixel_moments
 
 # The official preprocessing jitters the images by 0.001 of their deviation; its expected effect on the second moment.
 JITTER = 1e-6
@@ -64,7 +65,7 @@ def _as_tensors(moments: tuple[Moments, Moments]) -> dict[str, Tensor]:
 
 def _compute(data: ImageData) -> tuple[Moments, Moments]:
     scale = 255 * data.statistics.std
-    mean, covariance = pixel_moments(data.train.images)
+    mean, covariance = data.moments
     shares = _shares(data.train, data.classes)
     second = covariance / scale**2
     train = Moments(second, _with_labels(data.train, data, mean, shares) / scale, shares, _spread(shares, shares))
@@ -88,11 +89,10 @@ def _spread(shares: Tensor, centre: Tensor) -> float:
 def _with_labels(split: Split, data: ImageData, mean: Tensor, centre: Tensor) -> Tensor:
     """E[(x - mean) (y - centre)^T] in pixel units. Shapes: ``(D, K)``."""
     total = torch.zeros(split.images[0].numel(), data.classes, dtype=torch.float64)
-    for images, labels in zip(
-        torch.split(split.images, EXACT_ROWS), torch.split(split.labels, EXACT_ROWS), strict=True
-    ):
-        pixels = images.flatten(1).float() - CENTRE
-        total += pixels.T @ one_hot(labels, data.classes).float()
+    rows = exact_rows()
+    for images, labels in zip(torch.split(split.images, rows), torch.split(split.labels, rows), strict=True):
+        pixels = centred(images)
+        total += product(pixels, one_hot(labels, data.classes).to(pixels.dtype))
     shares = _shares(split, data.classes)
     average = total.sum(1) / len(split)
     # E[(x - m)(y - c)^T] = E[x y^T] - m E[y]^T - E[x] c^T + m c^T

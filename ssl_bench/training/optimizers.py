@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-from lightly.utils.lars import LARS
 from torch import nn
 
 from ssl_bench.config import DEFAULT_RATES, TrainingConfig
+from ssl_bench.training.lars import LARS
 
 
 def make_optimizer(module: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
@@ -22,5 +22,4 @@ def make_optimizer(module: nn.Module, config: TrainingConfig) -> torch.optim.Opt
         return torch.optim.AdamW(groups, lr=rate, fused=True)
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=rate, momentum=0.9, fused=True)
-    lars: torch.optim.Optimizer = LARS(groups, lr=rate, momentum=0.9)
-    return lars
+    return LARS(groups, lr=rate, momentum=0.9)

@@ -15,6 +15,7 @@ from ssl_bench.config import Config, identity, section_options
 from ssl_bench.data.images import ImageData
 from ssl_bench.data.load import load_dataset
 from ssl_bench.errors import UserError
+from ssl_bench.memory import keep_freed_memory
 from ssl_bench.noise import make_noise
 from ssl_bench.objectives import OBJECTIVES
 from ssl_bench.objectives.base import Given, Objective
@@ -25,8 +26,10 @@ from ssl_bench.runs.summary import configuration_name
 from ssl_bench.seeds import derive_seed
 from ssl_bench.targets import make_target
 from ssl_bench.training.checkpoint import State
+from ssl_bench.training.compiling import check_compiler
 from ssl_bench.training.loop import Trainer, TrainingFailed, save_snapshot
 from ssl_bench.training.observers import TrainingProgress, WandbMirror
+from ssl_bench.training.speed import channels_last, lay_out
 
 
 def pretrain(config: Config, out: str | Path, data: ImageData | None = None) -> RunDirectory:
@@ -44,24 +47,26 @@ def pretrain(config: Config, out: str | Path, data: ImageData | None = None) -> 
     data = data if data is not None else load_dataset(config.dataset)
     config = resolve(config, data)
     run = RunDirectory(Path(out))
+    fabric = Fabric(accelerator=config.training.accelerator, devices=1, precision=config.training.precision)
+    if config.training.compile and not run.finished:
+        check_compiler(fabric.device)
     run.claim(config)
     check_same_images(run, data)
     if run.finished:
         return run
     started = time.perf_counter()
-    fabric = Fabric(accelerator=config.training.accelerator, devices=1, precision=config.training.precision)
-    run.add_session()
+    if fabric.device.type == "cpu":
+        keep_freed_memory()
     objective = build_objective(config, data)
     objective.prepare(data)
-    run.update(status="running", error=None, **_describe(config, data, objective, fabric))
-    if objective.trains:
-        trainer = Trainer(config, data, objective, run, fabric)
-        run.update(total_steps=trainer.total)
-        setup = time.perf_counter() - started
-        state = _train(trainer, config, run)
-    else:
+    trainer = Trainer(config, data, objective, run, fabric) if objective.trains else None
+    run.add_session(**({} if trainer is None else {"speed": asdict(trainer.speed)}))
+    total = 0 if trainer is None else trainer.total
+    run.update(status="running", error=None, total_steps=total, **_describe(config, data, objective, fabric))
+    setup = time.perf_counter() - started
+    if trainer is None:
         save_snapshot(run, 0, objective)
-        setup, state = time.perf_counter() - started, State()
+    state = State() if trainer is None else _train(trainer, config, run)
     run.update(
         status="finished",
         finished=now(),
@@ -110,7 +115,7 @@ def build_objective(config: Config, data: ImageData) -> Objective:
     noise = make_noise(config.noise).prepare(data) if config.noise is not None else None
     target = make_target(config.target).prepare(data) if config.target is not None else None
     objective = objective_class.build(backbone, options, Given(data.classes, noise, target))
-    return objective.to(memory_format=torch.channels_last) if backbone.info.spatial == "map" else objective
+    return lay_out(objective, channels_last(config.training))
 
 
 def title(config: Config) -> str:
@@ -140,6 +145,5 @@ def _describe(config: Config, data: ImageData, objective: Objective, fabric: Fab
             **data.details,
         },
         "weights": count,
-        "total_steps": 0,
         "device": str(fabric.device),
     }

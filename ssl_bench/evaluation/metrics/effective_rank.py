@@ -16,8 +16,7 @@ def effective_rank(embedding: Tensor) -> float | None:
 
     Returns: Between 1 and min(N - 1, D); ``None`` where no two samples differ or values are not finite.
     """
-    values = _singular_values(embedding)
-    return None if values is None else entropy_rank(values / values.sum())
+    return effective_dimensions(embedding)["effective_rank"]
 
 
 def participation_ratio(embedding: Tensor) -> float | None:
@@ -28,16 +27,17 @@ def participation_ratio(embedding: Tensor) -> float | None:
 
     Returns: Between 1 and min(N - 1, D); ``None`` where no two samples differ or values are not finite.
     """
-    values = _singular_values(embedding)
-    if values is None:
-        return None
-    share = values.square() / values.square().sum()
-    return float(1 / share.square().sum())
+    return effective_dimensions(embedding)["participation_ratio"]
 
 
-def _singular_values(embedding: Tensor) -> Tensor | None:
+def effective_dimensions(embedding: Tensor) -> dict[str, float | None]:
+    """:func:`effective_rank` and :func:`participation_ratio` from one decomposition. Shapes: ``(N, D)``."""
     x = prepared(embedding)
     if x is None or not varies(x):
-        return None
-    values: Tensor = torch.linalg.svdvals(x - x.mean(0))
-    return values
+        return {"effective_rank": None, "participation_ratio": None}
+    values = torch.linalg.svdvals(x - x.mean(0))
+    share = values.square() / values.square().sum()
+    return {
+        "effective_rank": entropy_rank(values / values.sum()),
+        "participation_ratio": float(1 / share.square().sum()),
+    }

@@ -7,7 +7,7 @@ from torch import Tensor
 from ssl_bench.evaluation.metrics.alignment import alignment_of_views
 from ssl_bench.evaluation.metrics.alpha_req import alpha_req
 from ssl_bench.evaluation.metrics.clid import clid
-from ssl_bench.evaluation.metrics.effective_rank import effective_rank, participation_ratio
+from ssl_bench.evaluation.metrics.effective_rank import effective_dimensions
 from ssl_bench.evaluation.metrics.lidar import lidar
 from ssl_bench.evaluation.metrics.rankme import rankme
 from ssl_bench.evaluation.metrics.uniformity import uniformity
@@ -41,8 +41,7 @@ def embedding_metrics(test: Tensor, views: Tensor | None) -> dict[str, float | N
     return {
         "rankme": rankme(test),
         **alpha_req(test),
-        "effective_rank": effective_rank(test),
-        "participation_ratio": participation_ratio(test),
+        **effective_dimensions(test),
         "uniformity": uniformity(test),
         "alignment": None if views is None else alignment_of_views(views),
         "lidar": None if views is None else lidar(views),

@@ -29,5 +29,5 @@ def uniformity(embedding: Tensor, t: float = T) -> float | None:
     for start in range(0, len(unit), ROWS):
         # |a - b|^2 = 2 - 2 a b; above the diagonal are the pairs of a row with a later one.
         similarity = unit[start : start + ROWS] @ unit[start:].T
-        total += float((2 * t * (similarity - 1)).exp().triu(1).sum())
+        total += float(similarity.sub_(1).mul_(2 * t).exp_().triu_(1).sum())
     return math.log(total / (len(unit) * (len(unit) - 1) / 2))
