@@ -53,9 +53,9 @@ class Timing:
 
     ``startup`` is seconds from nothing to ready, imports included; ``first`` those of the first work, which may compile
     or fill caches, and is in no statistic. ``seconds`` and ``cpu`` (seconds of processor time, of its children too) are
-    of each later work, ``items`` what it got through each time, ``memory`` the peak in bytes: of a GPU where it uses one,
-    else of the process without its children. ``about`` is what it says of itself. ``error`` says in one line why there
-    is nothing.
+    of each later work, ``items`` what it got through each time, ``memory`` the peak in bytes: of a GPU where one is
+    used, else of the process without its children. ``about`` is what it says of itself. ``error`` says in one line why
+    there is nothing.
     """
 
     entry: Entry

@@ -140,7 +140,9 @@ def _why_not(goal: Goal, entries: Mapping[str, Entry]) -> str | None:
     entry = entries.get(goal.section)
     if entry is None:
         return f"the section {goal.section} was not run"
-    return f"the section {goal.section} failed" if entry.section is None else None
+    if entry.section is None:
+        return f"the section {goal.section} failed"
+    return "only a smoke test was run" if entry.measured["plan"]["quick"] else None
 
 
 def _row(goal: Goal, section: Section) -> Row | None:

@@ -54,7 +54,8 @@ def probe(name: str, count: int, dimension: int) -> Work:
 
 def band_decodability(count: int, size: int, dimension: int) -> Work:
     """Decodability of all bands of one basis from features that say nothing."""
-    made = _bench(count, size)
+    with tempfile.TemporaryDirectory() as cache:
+        made = _bench(count, size, cache)
     generator = torch.Generator().manual_seed(0)
     fit, test = (torch.randn(len(split), dimension, generator=generator) for split in (made.fit, made.test))
     measurement = Measurement(made.targets[0], fit, test, None)
@@ -68,10 +69,10 @@ def band_decodability(count: int, size: int, dimension: int) -> Work:
 
 def analysis(snapshots: int, count: int, size: int) -> Work:
     """All of ``analyze``, of an autoencoder's run with so many snapshots; images and bases are there already."""
-    folder = Path(tempfile.mkdtemp())
-    bench = _bench(count, size)
+    folder = tempfile.TemporaryDirectory()
+    bench = _bench(count, size, folder.name)
     config = resolve(config_of(Case("autoencoder", "resnet_micro", size, batch=2)), bench.data)
-    run = RunDirectory(folder / "run")
+    run = RunDirectory(Path(folder.name) / "run")
     run.claim(config)
     objective = build_objective(config, bench.data)
     generator = torch.Generator().manual_seed(0)
@@ -83,6 +84,8 @@ def analysis(snapshots: int, count: int, size: int) -> Work:
         save_snapshot(run, number, objective)
 
     def work() -> int:
+        # As long as there is this work, there is its folder.
+        assert folder.name
         shutil.rmtree(run.cache, ignore_errors=True)
         for file in (run.spectrum_file, run.arrays_file):
             file.unlink(missing_ok=True)
@@ -92,8 +95,8 @@ def analysis(snapshots: int, count: int, size: int) -> Work:
     return work
 
 
-def _bench(count: int, size: int) -> Bench:
-    os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp()
+def _bench(count: int, size: int, cache: str) -> Bench:
+    os.environ["XDG_CACHE_HOME"] = cache
     settings = AnalysisConfig(
         bands=min(8, size // 2),
         fit_samples=count,

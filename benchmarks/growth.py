@@ -7,6 +7,7 @@ import math
 import multiprocessing
 import resource
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -87,7 +88,14 @@ def apart(function: Callable[..., T], *arguments: Any, plan: Plan) -> T:
     if plan.device != "cuda":
         multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOADED)
     with ProcessPoolExecutor(1, context, torch.set_num_threads, (plan.threads,)) as pool:
-        return pool.submit(function, *arguments).result()
+        return pool.submit(_in_own_folder, function, *arguments).result()
+
+
+def _in_own_folder(function: Callable[..., T], *arguments: Any) -> T:
+    """Call a function; temporary files go with it, which a forked process would leave behind."""
+    with tempfile.TemporaryDirectory() as folder:
+        tempfile.tempdir = folder
+        return function(*arguments)
 
 
 def measure(factory: str, settings: dict[str, Any], repeats: int) -> tuple[float, float]:

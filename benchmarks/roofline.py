@@ -31,6 +31,11 @@ class Roofline:
         """How much of the peak at a precision a rate is; None where the peak is not known."""
         return flops / self.flops[precision] if precision in self.flops else None
 
+    def or_better(self, other: Roofline) -> Roofline:
+        """The higher rates of two measurements."""
+        flops = {precision: max(rate, other.flops[precision]) for precision, rate in self.flops.items()}
+        return Roofline(flops, max(self.bandwidth, other.bandwidth))
+
     @property
     def sentence(self) -> str:
         """Both, for the report."""

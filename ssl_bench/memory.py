@@ -14,9 +14,9 @@ def keep_freed_memory() -> bool:
     """Have the allocator keep the memory of freed tensors, instead of giving each back to the system.
 
     glibc maps each large tensor anew and unmaps it when it is freed, so that every step pays for the system's zeroing
-    of the same pages. One thread of an AMD EPYC, 256 images a step: kept, a step of simclr and autoencoder on
-    ``vit_micro`` takes 0.86 and 0.90 of the time, of mae 0.97, on ``resnet_micro`` 0.99. The process then keeps the
-    most memory it ever used, and that is up to a tenth more. What is computed does not change.
+    of the same pages. One thread of an AMD EPYC, 256 images a step: with memory kept, a step takes 0.67 of the time
+    (simclr on ``vit_micro``), 0.93 (autoencoder), 0.97 (mae; simclr on ``resnet_micro``), and 0.85 to 0.99 (autoencoder
+    there). The process keeps the most it ever used, and that is 7 % more. What is computed does not change.
 
     For the whole process, from the call on; asked again, nothing happens. Returns: whether there is such an allocator.
     """

@@ -18,6 +18,7 @@ from ssl_bench.data.images import ImageData
 from ssl_bench.data.load import load_dataset
 from ssl_bench.errors import UserError
 from ssl_bench.evaluation.subject import Subject
+from ssl_bench.memory import keep_freed_memory
 from ssl_bench.objectives.base import Objective
 from ssl_bench.runs.directory import RunDirectory
 from ssl_bench.training.pretraining import build_objective, check_same_images
@@ -62,6 +63,8 @@ def load_subject(run: RunDirectory, config: Config, data: ImageData, step: int) 
     objective.eval().requires_grad_(False)
     device = torch.device("cuda" if torch.cuda.is_available() and config.training.accelerator != "cpu" else "cpu")
     objective.to(device)
+    if device.type == "cpu":
+        keep_freed_memory()
     return Subject(
         name=run.path.name,
         read=lambda images, point: objective.backbone.read(images.to(device), point),

@@ -1,10 +1,12 @@
 import pytest
 import torch
 
-from ssl_bench.backbones import BACKBONES, make_backbone
+from ssl_bench.backbones import BACKBONES, linear, make_backbone
 from ssl_bench.backbones.base import Features
 from ssl_bench.backbones.decoders import make_decoder
 from ssl_bench.backbones.feature_point import EMBEDDING, FeaturePoint, pool_spatial
+from ssl_bench.backbones.linear import OneDNNLinear, with_onednn
+from ssl_bench.backbones.tokens import put_tokens, take_tokens
 from ssl_bench.backbones.vit import small_image_patch
 from ssl_bench.config import BackboneConfig
 from ssl_bench.errors import UserError
@@ -73,6 +75,74 @@ def test_kept_tokens_are_encoded_as_if_the_others_were_not_there():
     keep = torch.arange(1, 20)[None]
     assert torch.equal(backbone.encode_tokens(images, keep), backbone.encode_tokens(other, keep))
     assert not torch.equal(backbone.encode_tokens(images), backbone.encode_tokens(other))
+
+
+def test_tokens_are_taken_and_put_back():
+    generator = torch.Generator().manual_seed(0)
+    tokens, values = torch.randn(3, 7, 4, generator=generator), torch.randn(3, 2, 4, generator=generator)
+    index = torch.rand(3, 7, generator=generator).argsort(1)[:, :2]
+    taken, put = take_tokens(tokens[:, :, :3], index), put_tokens(tokens, index, values)
+    for image in range(3):
+        assert torch.equal(taken[image], tokens[image, index[image], :3])
+        expected = tokens[image].clone()
+        expected[index[image]] = values[image]
+        assert torch.equal(put[image], expected)
+
+
+@pytest.fixture
+def onednn(monkeypatch):
+    """As on a processor with AVX-512; elsewhere oneDNN computes the same more slowly."""
+    monkeypatch.setattr(linear, "onednn_is_faster", lambda: hasattr(torch.ops.mkldnn, "_linear_pointwise"))
+
+
+@pytest.mark.parametrize("shape", [(5, 6), (4, 9, 6), (3, 2, 5, 6), (0, 6), (1, 6)])
+@pytest.mark.parametrize(("width", "bias"), [(3, True), (6, False), (11, True)])
+def test_onednn_multiplies_as_linear_layers_do(onednn, shape, width, bias):
+    generator = torch.Generator().manual_seed(0)
+    layer = with_onednn(torch.nn.Linear(6, width, bias=bias))
+    slow = torch.nn.Linear(6, width, bias=bias).double()
+    slow.load_state_dict(layer.state_dict())
+    rows = torch.randn(shape, generator=generator, requires_grad=True)
+    exact = rows.detach().double().requires_grad_()
+    weight = torch.randn(*shape[:-1], width, generator=generator)
+    made, expected = layer(rows), slow(exact)
+    assert made.shape == expected.shape
+    torch.testing.assert_close(made.double(), expected, rtol=1e-5, atol=1e-5)
+    (made * weight).sum().backward()
+    (expected * weight.double()).sum().backward()
+    for one, other in ((rows, exact), *zip(layer.parameters(), slow.parameters(), strict=True)):
+        torch.testing.assert_close(one.grad.double(), other.grad, rtol=1e-5, atol=1e-5)
+
+
+def test_onednn_keeps_names_weights_and_frozen_parts(onednn):
+    layer = torch.nn.Linear(4, 3)
+    before = {name: value.clone() for name, value in layer.state_dict().items()}
+    with_onednn(layer)
+    assert all(torch.equal(before[name], value) for name, value in layer.state_dict().items())
+    layer.weight.requires_grad_(False)
+    layer(torch.ones(2, 4)).sum().backward()
+    assert layer.weight.grad is None
+    assert torch.equal(layer.bias.grad, torch.full((3,), 2.0))
+
+
+@pytest.mark.parametrize("case", ["autocast", "double", "compiled"])
+def test_onednn_is_for_plain_float32(onednn, monkeypatch, case):
+    monkeypatch.setattr(linear, "_times_transposed", None)
+    layer, rows = with_onednn(torch.nn.Linear(4, 3)), torch.ones(2, 4)
+    if case == "autocast":
+        with torch.autocast("cpu", torch.bfloat16):
+            assert layer(rows).dtype == torch.bfloat16
+    elif case == "double":
+        assert layer.double()(rows.double()).dtype == torch.float64
+    else:
+        assert torch.compile(layer, backend="eager", fullgraph=True)(rows).shape == (2, 3)
+
+
+def test_transformers_multiply_with_onednn():
+    for module in (build("vit_micro"), build("mlp")):
+        linears = [layer for layer in module.modules() if isinstance(layer, torch.nn.Linear)]
+        assert linears
+        assert all(type(layer) is OneDNNLinear for layer in linears)
 
 
 def test_small_image_rules():

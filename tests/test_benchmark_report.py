@@ -120,6 +120,9 @@ def test_goals_of_a_gpu():
     assert of(found, "against lightly's as shipped, one large GPU").reached is False
     assert of(found, "mae", "large GPU").margin == pytest.approx(-1 / 3)
     assert of(found, "views at 32 px against lightly").missing == "this machine has a GPU"
+    about = measured("cuda")
+    smoke = {"step": store.Entry(step, about | {"plan": about["plan"] | {"quick": True}})}
+    assert of(by_goal(smoke), "mae", "large GPU").missing == "only a smoke test was run"
     failed = {"step": store.Entry(None, measured("cuda"), "no memory")}
     assert of(by_goal(failed), "mae", "large GPU").missing == "the section step failed"
 

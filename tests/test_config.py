@@ -105,6 +105,7 @@ def test_identity_is_what_decides_the_result():
         {"wandb": {"mode": "offline"}},
         {"dataset": {"root": "/elsewhere", "download": True}},
         {"training": {"log_every": 3}},
+        {"training": {"compile": True, "channels_last": False, "resident": False}},
     ]
     other = [
         {"seed": 1},

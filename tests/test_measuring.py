@@ -13,7 +13,7 @@ from ssl_bench.errors import UserError
 from ssl_bench.evaluation.evaluator import evaluation_question, probe
 from ssl_bench.evaluation.subject import Subject
 from ssl_bench.measuring import analyze, evaluate
-from ssl_bench.spectrum.decoding import make_readout
+from ssl_bench.spectrum.readout import make_readout
 from ssl_bench.subjects import load_subject
 from ssl_bench.training.pretraining import pretrain
 

@@ -2,6 +2,9 @@ import math
 
 import pytest
 import torch
+from lightly.loss import NTXentLoss
+from test_no_waiting import CUDA, OnDevice, Watch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ssl_bench.backbones import make_backbone
 from ssl_bench.config import BackboneConfig, ObjectiveConfig, section_options
@@ -9,6 +12,8 @@ from ssl_bench.errors import UserError
 from ssl_bench.noise import make_noise
 from ssl_bench.objectives import OBJECTIVES
 from ssl_bench.objectives.base import Batch, Given
+from ssl_bench.objectives.simclr import nt_xent
+from ssl_bench.objectives.supervised import supervised_loss
 
 TRAINED = [name for name in OBJECTIVES if OBJECTIVES.get(name).trains]
 
@@ -134,6 +139,52 @@ def test_simclr_loss_equals_a_slow_nt_xent():
         others = [math.exp(float(z[i] @ z[j]) / 0.3) for j in range(8) if j != i]
         total -= math.log(math.exp(float(z[i] @ z[positive]) / 0.3) / sum(others))
     assert float(step(objective, batch).loss) == pytest.approx(total / 8, rel=1e-5)
+
+
+@pytest.mark.parametrize("count", [2, 5, 64])
+def test_nt_xent_is_lightlys_to_the_bit(count):
+    first, second = torch.randn(2, count, 32, generator=torch.Generator().manual_seed(count)).requires_grad_().unbind()
+    ours, theirs = nt_xent(first, second, 0.3), NTXentLoss(0.3)(first, second)
+    assert torch.equal(ours, theirs)
+    one, other = (torch.autograd.grad(loss, (first, second)) for loss in (ours, theirs))
+    assert all(torch.equal(*pair) for pair in zip(one, other, strict=True))
+
+
+def test_nt_xent_is_float32_whatever_autocast_says():
+    first, second = torch.randn(2, 8, 32, generator=torch.Generator().manual_seed(0)).bfloat16().unbind()
+    expected = nt_xent(first.float(), second.float(), 0.1)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(nt_xent(first, second, 0.1), expected)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("backbone", ["vit_micro", "resnet_micro"])
+def test_a_step_waits_for_nothing(name, backbone):
+    """On an accelerator that is none: its tensors have no values, and say where they are."""
+    if (name, backbone) == ("mae", "resnet_micro"):
+        return
+    objective = build(name, backbone)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        for module in objective.modules():
+            for entries in (module._parameters, module._buffers):
+                there = {key: value for key, value in entries.items() if value is not None}
+                entries |= {key: torch.empty_like(value, device=CUDA) for key, value in there.items()}
+        batch = make_batch(objective)
+        batch = Batch(batch.views.to(CUDA), batch.labels.to(CUDA))
+        with Watch():
+            assert objective.step(batch, OnDevice()).loss.device == CUDA
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
+def test_supervised_losses_wait_for_nothing(loss):
+    scores, labels = torch.randn(6, 3), torch.arange(6) % 3
+    expected = {
+        "cross_entropy": torch.nn.functional.cross_entropy(scores, labels),
+        "mse": torch.nn.functional.mse_loss(scores, torch.nn.functional.one_hot(labels, 3).float()),
+    }[loss]
+    with Watch():
+        made = supervised_loss(scores, labels, loss)
+    assert torch.equal(made, expected)
 
 
 def test_only_a_supervised_objective_reads_labels():

@@ -17,8 +17,8 @@ from ssl_bench.evaluation.metrics.summary import embedding_metrics
 from ssl_bench.evaluation.probe import Task
 from ssl_bench.evaluation.ridge import fit_ridge, ridge
 from ssl_bench.evaluation.subject import in_batches
-from ssl_bench.spectrum.decoding import cross_moment, make_readout
 from ssl_bench.spectrum.r2_gap import r2_gap
+from ssl_bench.spectrum.readout import cross_moment, make_readout
 
 COUNT, DIM, CLASSES = 20_000, 64, 10
 SETTINGS = EvaluationConfig(probe_epochs=1, learning_rates=(0.1,), weight_decays=(0.0,))

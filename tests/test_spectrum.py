@@ -21,9 +21,9 @@ from ssl_bench.spectrum.analyzer import Measurement, make_targets
 from ssl_bench.spectrum.bands import decodability, relative_error
 from ssl_bench.spectrum.bases import PCABasis, RadialBasis, band_sums, pca_edges
 from ssl_bench.spectrum.dct import DCTBasis
-from ssl_bench.spectrum.decoding import make_readout
 from ssl_bench.spectrum.half_times import first_crossing
 from ssl_bench.spectrum.patches import PatchPCABasis, fitting_patch
+from ssl_bench.spectrum.readout import make_readout
 from ssl_bench.training.pretraining import pretrain
 
 

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 from conftest import make_config
+from lightly.utils import lars as lightly_lars
 from safetensors.torch import load_file
 
+from ssl_bench import resolve as resolving
 from ssl_bench.config import Config, validate
 from ssl_bench.data.load import load_dataset
 from ssl_bench.errors import UserError
@@ -18,8 +20,10 @@ from ssl_bench.runs.directory import RunDirectory
 from ssl_bench.seeds import derive_seed
 from ssl_bench.training import loop
 from ssl_bench.training.batches import BatchOrder
+from ssl_bench.training.lars import LARS
 from ssl_bench.training.loop import TrainingFailed
 from ssl_bench.training.pretraining import build_objective, pretrain
+from ssl_bench.training.running_statistics import RunningStatistics
 from ssl_bench.training.schedule import learning_rate_factor, snapshot_steps
 
 OBJECTIVES = [
@@ -201,6 +205,68 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(tmp_path):
     parts = pretrain(make_config("backbone=vit_micro", "training.accumulate=4"), tmp_path / "parts")
     one, other = weights(whole)[8], weights(parts)[8]
     assert all(torch.allclose(one[name], other[name], atol=1e-4) for name in one)
+
+
+def test_lars_is_lightlys_to_the_bit():
+    generator = torch.Generator().manual_seed(0)
+    start = [torch.randn(4, 3, generator=generator), torch.zeros(2, 2), torch.randn(5, generator=generator)]
+    ours, theirs = ([torch.nn.Parameter(weight.clone()) for weight in start] for _ in range(2))
+    optimizers = []
+    for chosen, weights in ((LARS, ours), (lightly_lars.LARS, theirs)):
+        groups = [{"params": weights[:2], "weight_decay": 1e-2}, {"params": weights[2:], "weight_decay": 0.0}]
+        optimizers.append(chosen(groups, lr=0.3, momentum=0.9))
+    for step in range(4):
+        for one, other in zip(ours, theirs, strict=True):
+            # A weight without gradient, and one of length zero, are not scaled.
+            gradient = torch.zeros_like(one) if step == 1 else torch.randn(one.shape, generator=generator)
+            one.grad, other.grad = gradient, gradient.clone()
+        for optimizer in optimizers:
+            optimizer.step()
+        assert all(torch.equal(*pair) for pair in zip(ours, theirs, strict=True)), f"step {step}"
+    assert torch.equal(ours[2].grad, theirs[2].grad)
+    # What was saved with lightly's goes on with ours.
+    optimizers[0].load_state_dict(optimizers[1].state_dict())
+    optimizers[0].step()
+
+
+def test_running_statistics_are_averages_until_their_own_momentum():
+    norm, frozen = torch.nn.BatchNorm1d(3), torch.nn.BatchNorm1d(3, momentum=None)
+    statistics = RunningStatistics(torch.nn.Sequential(norm, frozen))
+    seen = []
+    for step in range(12):
+        statistics.before(step)
+        batch = torch.randn(8, 3, generator=torch.Generator().manual_seed(step))
+        norm(batch)
+        seen.append(batch.mean(0))
+        if step <= statistics.settled:
+            assert torch.allclose(norm.running_mean, torch.stack(seen).mean(0), atol=1e-6)
+        assert (norm.momentum == 0.1) == (step >= statistics.settled)
+    assert statistics.settled == 9
+    assert frozen.momentum is None
+
+
+def test_half_precision_is_used_where_it_is_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(resolving, "cpu_multiplies_bf16", lambda: True)
+    original, seen = Autoencoder.step, set()
+
+    def watched(self, batch, generator):
+        seen.add((self.backbone(batch.views[0]).embedding.dtype, batch.views.dtype))
+        return original(self, batch, generator)
+
+    monkeypatch.setattr(Autoencoder, "step", watched)
+    pretrain(make_config("training.precision=bf16-mixed", "training.epochs=1"), tmp_path / "run")
+    assert seen == {(torch.bfloat16, torch.float32)}
+
+
+def test_half_precision_needs_a_processor_that_has_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(resolving, "cpu_multiplies_bf16", lambda: False)
+    with pytest.raises(UserError, match=r"this CPU has no instructions for bf16 .* use training.precision=32-true"):
+        pretrain(make_config("training.precision=bf16-mixed"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    monkeypatch.undo()
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.delattr(torch.cpu, name, raising=False)
+    assert not resolving.cpu_multiplies_bf16(), "nothing is known: no"
 
 
 def test_seeds_of_different_purposes_differ():

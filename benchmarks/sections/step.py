@@ -42,11 +42,14 @@ HALF = ("ssl_bench", "lightly, equal settings", "stable-pretraining, as shipped"
 
 def run(plan: Plan) -> Section:
     """Measure each objective on its backbones."""
-    roofline = measure(plan)
+    before = measure(plan)
     rows = []
     for objective, backbones in (QUICK if plan.quick else BACKBONES).items():
         for backbone in backbones:
-            rows += _rows(plan, case_of(plan, objective, backbone), roofline)
+            rows += _rows(plan, case_of(plan, objective, backbone))
+    # On a machine that is shared, the better of two times is nearer to what it can do.
+    roofline = before.or_better(measure(plan))
+    rows = [_with_share(row, roofline, plan.device) for row in rows]
     return Section("step", "Training: the whole step", ABOUT.strip(), rows, notes=[roofline.sentence])
 
 
@@ -64,14 +67,13 @@ def title_of(case: Case) -> str:
     return f"{case.objective}, {case.backbone}, {case.image_size} px, batch {case.batch}"
 
 
-def _rows(plan: Plan, case: Case, roofline: Roofline) -> list[Row]:
+def _rows(plan: Plan, case: Case) -> list[Row]:
     others = OTHERS[case.objective]
     entries = [
         Entry(name, factory, {"case": case}, plan.threads)
         for name, factory in {"ssl_bench": "benchmarks.ours:step", **others}.items()
     ]
-    rows = rows_of(title_of(case), "images/s", contest(entries, plan.repeats))
-    return [_with_share(row, roofline, plan.device) for row in rows]
+    return rows_of(title_of(case), "images/s", contest(entries, plan.repeats))
 
 
 def _with_share(row: Row, roofline: Roofline, device: str) -> Row:

@@ -19,6 +19,7 @@ from ssl_bench.encoders.encoder import Encoder
 from ssl_bench.encoders.weights import Loaded, Weights, load_state
 from ssl_bench.errors import UserError
 from ssl_bench.evaluation.subject import Subject
+from ssl_bench.memory import keep_freed_memory
 from ssl_bench.seeds import derive_seed, make_generator
 
 
@@ -41,6 +42,8 @@ def open_encoder(target: str, config: EncoderConfig, data: ImageData) -> Subject
     encoder.eval().requires_grad_(False)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     encoder.to(device)
+    if device.type == "cpu":
+        keep_freed_memory()
     dim = _try(encoder, data)
     return Subject(
         name=target,

@@ -89,7 +89,8 @@ def train_head(head: AttentiveHead, tokens: Tensor, fit: Tensor, task: Task, rat
         order = torch.randperm(len(fit), generator=make_generator(task.settings.seed, "attentive", epoch))
         for index in torch.split(fit[order[: per_epoch * batch]], batch):
             optimizer.zero_grad()
-            seen, labels = (part[index].to(task.device) for part in (tokens, task.labels))
+            # Not blocking, so that a GPU is not waited for.
+            seen, labels = (all_[index].to(task.device, non_blocking=True) for all_ in (tokens, task.labels))
             torch.autograd.backward(cross_entropy(head(seen), labels))
             optimizer.step()
             cosine.step()

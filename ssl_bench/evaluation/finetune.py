@@ -61,17 +61,17 @@ def train(module: nn.Sequential, pictures: Pictures, task: Task, device: torch.d
     epochs = max(settings.finetune_epochs, math.ceil(LEAST_UPDATES / per_epoch))
     optimizer = create_optimizer_v2(module, "adamw", lr=LEARNING_RATE * batch / 256, weight_decay=WEIGHT_DECAY)
     schedule = LambdaLR(optimizer, lambda step: rate_factor(step, epochs * per_epoch))
-    images, labels = pictures.train.to(device), task.labels.to(device)
     module.train()
     for epoch in range(epochs):
         order = torch.randperm(count, generator=make_generator(settings.seed, "finetune_order", epoch))
         generator = make_generator(settings.seed, "finetune_views", epoch, device)
-        for place, index in enumerate(torch.split(order[: per_epoch * batch].to(device), batch)):
+        for place, index in enumerate(torch.split(order[: per_epoch * batch], batch)):
             if isinstance(module[1], nn.BatchNorm1d):
                 # As in training: an exact average in the first updates, where an exponential one lags.
                 module[1].momentum = max(0.1, 1 / (epoch * per_epoch + place + 1))
-            scores = module(pictures.views(images[index], generator))
-            loss = cross_entropy(scores.float(), labels[index])
+            # Not blocking, so that a GPU is not waited for.
+            images, labels = (all_[index].to(device, non_blocking=True) for all_ in (pictures.train, task.labels))
+            loss = cross_entropy(module(pictures.views(images, generator)).float(), labels)
             optimizer.zero_grad()
             torch.autograd.backward(loss)
             optimizer.step()

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ssl_bench.spectrum.altered import Altered
 from ssl_bench.spectrum.bases import Basis, band_energies, band_frequencies
-from ssl_bench.spectrum.decoding import Readout, fitted
+from ssl_bench.spectrum.readout import Readout, fitted
 
 # How many images say at which frequencies a band lies.
 FREQUENCY_SAMPLES = 256

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ssl_bench.spectrum import altered
 from ssl_bench.spectrum.analyzer import Measurement
 from ssl_bench.spectrum.bases import band_energies
-from ssl_bench.spectrum.decoding import cross_moment, fitted, make_readout, squared_errors
+from ssl_bench.spectrum.readout import cross_moment, fitted, make_readout, squared_errors
 
 
 def relative_error(measurement: Measurement) -> list[float] | None:

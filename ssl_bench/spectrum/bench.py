@@ -18,8 +18,8 @@ from ssl_bench.spectrum.analyzer import Measurement, Targets, make_targets, rand
 from ssl_bench.spectrum.bands import decodability
 from ssl_bench.spectrum.bases import Basis, PCABasis, RadialBasis
 from ssl_bench.spectrum.dct import DCTBasis
-from ssl_bench.spectrum.decoding import make_readout
 from ssl_bench.spectrum.patches import PatchPCABasis
+from ssl_bench.spectrum.readout import make_readout
 
 # Images are altered in this basis alone: the questions are about frequencies, and each altered image costs a forward.
 ALTERED = "radial"

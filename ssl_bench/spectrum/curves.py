@@ -24,9 +24,9 @@ from ssl_bench.spectrum.altered import Altered, spread_of
 from ssl_bench.spectrum.analyzer import Measurement
 from ssl_bench.spectrum.bases import PCABasis
 from ssl_bench.spectrum.bench import ALTERED, Bench
-from ssl_bench.spectrum.decoding import make_readout
 from ssl_bench.spectrum.heat_map import HeatMap, heat_map
 from ssl_bench.spectrum.r2_gap import r2_gap
+from ssl_bench.spectrum.readout import make_readout
 from ssl_bench.spectrum.token_map import log_amplitude
 
 # The name of what is measured here and how; stored with every curve.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ssl_bench.evaluation.features import standardise
-from ssl_bench.spectrum.decoding import fitted
+from ssl_bench.spectrum.readout import fitted
 
 FRACTIONS = (0.1, 0.25, 0.5, 0.75, 0.9)
 # In units of the mean variance of a component.

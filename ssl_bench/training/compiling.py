@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from ssl_bench.errors import UserError
 from ssl_bench.objectives.base import Objective
+
+# Every step has the same shapes. The default mode: CUDA graphs would overwrite the metrics that are kept of a step.
+SETTINGS: dict[str, Any] = {"dynamic": False}
 
 
 def compile_parts(objective: Objective) -> None:
     """Compile the parts of an objective in place, each for the shapes it meets; names of weights stay as they are.
 
     The parts and not the step, since the step draws at random and may go by the progress of training: each new value of
-    a number it reads would compile it anew. A single layer has nothing to be fused with, and is left alone. The default
-    mode: CUDA graphs would be overwritten by the next step while metrics of this one are still kept.
+    a number it reads would compile it anew. A single layer has nothing to be fused with, and is left alone.
     """
     for part in objective.children():
         if any(True for _ in part.children()):
-            part.compile(dynamic=False)
+            part.compile(**SETTINGS)
 
 
 def check_compiler(device: torch.device) -> None:
@@ -26,7 +30,7 @@ def check_compiler(device: torch.device) -> None:
     Raises: UserError if it cannot.
     """
     try:
-        torch.compile(_sum, dynamic=False)(torch.ones(2, device=device))
+        torch.compile(_sum, **SETTINGS)(torch.ones(2, device=device))
     except Exception as error:  # of torch, of Triton, of whatever compiler is called: all mean the same here
         reason = str(error).strip().splitlines()
         raise UserError(

@@ -10,6 +10,7 @@ from ssl_bench.data.images import ImageData, Split
 from ssl_bench.data.views import make_views, resolve_recipe
 from ssl_bench.noise import make_noise
 from ssl_bench.objectives.base import Batch, Objective
+from ssl_bench.training.compiling import SETTINGS
 
 
 class ViewMaker:
@@ -23,7 +24,7 @@ class ViewMaker:
         self.recipe = resolve_recipe(config.views, objective.views.recipe, data.image_size)
         self.noise = make_noise(config.views.noise).prepare(data) if config.views.noise else None
         self.statistics = data.statistics
-        self.make = torch.compile(make_views, dynamic=False) if compiled else make_views
+        self.make = torch.compile(make_views, **SETTINGS) if compiled else make_views
 
     def batch(self, images: Split, progress: float, generator: Generator) -> Batch:
         """Views of images and their labels, at a point of training from 0 to 1."""
