@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import torch
-from torch import Generator
+from torch import Generator, Tensor
 
 from benchmarks.cases import Steps
 from benchmarks.contest import Work
 from benchmarks.made import made_images
 from ssl_bench.data.augment_parameters import Recipe
-from ssl_bench.data.views import make_views
+from ssl_bench.data.views import make_views, render
 
 
 def views(recipe: Recipe, image_size: int, batch: int, device: str, turn: float, compiled: bool = False) -> Work:
@@ -17,5 +17,9 @@ def views(recipe: Recipe, image_size: int, batch: int, device: str, turn: float,
     data = made_images(batch, size=image_size)
     images, statistics = data.train.images.to(device), data.statistics
     generator = Generator(device).manual_seed(0)
-    make = torch.compile(make_views, dynamic=False) if compiled else make_views
-    return Steps(lambda: make(images, 2, recipe, statistics, None, generator).flatten()[0], 2 * batch, turn)
+    rendered = torch.compile(render, dynamic=False, fullgraph=True) if compiled else render
+
+    def step() -> Tensor:
+        return make_views(images, 2, recipe, statistics, None, generator, render=rendered).flatten()[0]
+
+    return Steps(step, 2 * batch, turn)

@@ -86,6 +86,8 @@ def compare(raw: Mapping[str, Any], out: str | Path) -> dict[str, Any]:
     every = sorted([*main, *baselines], key=lambda config: order[dataset_key(config)])
     for number, config in enumerate(every, start=1):
         console.print(f"[{number}/{len(every)}] {title(config)}", markup=False)
+        if number > 1 and dataset_key(config) != dataset_key(every[number - 2]):
+            bench.cache_clear()  # it holds the images of the one before
         _run_cell(config, run_path(out, config), load(config.dataset), bench, console)
     summary: dict[str, Any] = {
         "schema": 1,

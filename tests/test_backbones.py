@@ -112,6 +112,7 @@ def test_onednn_multiplies_as_linear_layers_do(onednn, shape, width, bias):
     (expected * weight.double()).sum().backward()
     for one, other in ((rows, exact), *zip(layer.parameters(), slow.parameters(), strict=True)):
         torch.testing.assert_close(one.grad.double(), other.grad, rtol=1e-5, atol=1e-5)
+        assert one.grad.stride() == one.stride(), "fused optimizers go by the place in memory"
 
 
 def test_onednn_keeps_names_weights_and_frozen_parts(onednn):
@@ -136,6 +137,21 @@ def test_onednn_is_for_plain_float32(onednn, monkeypatch, case):
         assert layer.double()(rows.double()).dtype == torch.float64
     else:
         assert torch.compile(layer, backend="eager", fullgraph=True)(rows).shape == (2, 3)
+
+
+def test_gradients_of_gradients_and_transforms_pass_through(onednn):
+    layer, rows = with_onednn(torch.nn.Linear(4, 3)), torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
+    plain = torch.nn.Linear(4, 3)
+    plain.load_state_dict(layer.state_dict())
+
+    def penalty(module):
+        seen = rows.clone().requires_grad_()
+        (slope,) = torch.autograd.grad(module(seen).pow(3).sum(), seen, create_graph=True)
+        return torch.autograd.grad(slope.square().sum(), list(module.parameters()))
+
+    for ours, theirs in zip(penalty(layer), penalty(plain), strict=True):
+        torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(torch.func.vmap(torch.func.jacrev(layer))(rows), plain.weight.expand(5, 3, 4))
 
 
 def test_transformers_multiply_with_onednn():

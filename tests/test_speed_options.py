@@ -22,7 +22,6 @@ from ssl_bench.data.images import Split
 from ssl_bench.data.load import load_dataset
 from ssl_bench.errors import UserError
 from ssl_bench.memory import keep_freed_memory
-from ssl_bench.objectives.baselines import Untrained
 from ssl_bench.resolve import resolve
 from ssl_bench.runs.directory import RunDirectory
 from ssl_bench.subjects import load_subject
@@ -37,7 +36,7 @@ CPU = torch.device("cpu")
 # With batch norm and without, noise on a schedule, tokens left out, several views.
 CASES = {
     "autoencoder": ["objective=autoencoder"],
-    "denoising": ["objective=denoising", "noise=schedule(gaussian(sigma=0.1), gaussian(sigma=1))"],
+    "denoising": ["objective=denoising", "noise=schedule(from=gaussian(sigma=0.1), to=gaussian(sigma=1))"],
     "mae": ["objective=mae", "backbone=vit_micro"],
     "simclr": ["objective=simclr"],
     "supervised": ["objective=supervised", "backbone=mlp"],
@@ -51,11 +50,11 @@ class Killed(BaseException):
     """Stands for a kill: nothing in the harness may catch it."""
 
 
-@pytest.fixture
-def cheap_compiler(monkeypatch):
+@pytest.fixture(params=["aot_eager"])
+def cheap_compiler(request, monkeypatch):
     """Graphs are captured and run as captured; no C++ is compiled."""
     torch._dynamo.reset()
-    monkeypatch.setitem(compiling.SETTINGS, "backend", "aot_eager")
+    monkeypatch.setitem(compiling.SETTINGS, "backend", request.param)
     yield
     torch._dynamo.reset()
 
@@ -109,7 +108,7 @@ def make_trainer(folder, *words):
     return trainer
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", ["autoencoder", "mae"])
 def test_a_compiled_run_is_the_run(tmp_path, plain, cheap_compiler, case):
     config = make_config(*CASES[case], *TRAINING, "training.compile=true")
     run = pretrain(config, tmp_path / "run")
@@ -121,7 +120,8 @@ def test_a_compiled_run_is_the_run(tmp_path, plain, cheap_compiler, case):
     assert torch.isfinite(subject.encode(data.standardised(data.test.images[:4]))).all()
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("cheap_compiler", ["eager"], indirect=True)
+@pytest.mark.parametrize("case", ["denoising", "mae", "simclr", "supervised"])
 def test_nothing_is_compiled_twice(tmp_path, cheap_compiler, case):
     trainer = make_trainer(tmp_path / "run", *CASES[case], *TRAINING, "training.compile=true")
     torch._dynamo.utils.counters.clear()
@@ -131,7 +131,7 @@ def test_nothing_is_compiled_twice(tmp_path, cheap_compiler, case):
             trainer.step(step)
             graphs.append(torch._dynamo.utils.counters["stats"]["unique_graphs"])
     first = trainer.statistics.settled
-    assert first == (9 if case in ("autoencoder", "denoising", "simclr") else 0)
+    assert first == (9 if case in ("denoising", "simclr") else 0)
     assert graphs[:first] == [0] * first, "not while momenta change"
     assert len(set(graphs[first:])) == 1
     assert graphs[-1] > 0
@@ -214,7 +214,9 @@ def test_what_was_chosen_is_recorded(tmp_path, plain):
         "threads": torch.get_num_threads(),
     }
     assert record["sessions"][0]["speed"] == record["speed"]
-    assert "speed" not in pretrain(make_config("objective=random"), tmp_path / "run").record(), "nothing was trained"
+    baseline = pretrain(make_config("objective=random", "training.resident=false"), tmp_path / "run")
+    assert baseline.finished
+    assert "speed" not in baseline.record(), "nothing was trained"
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd", "lars"])
@@ -297,11 +299,10 @@ def test_what_fails_in_the_background_is_raised(monkeypatch):
     split = images_of()
     feed = StreamedFeed(split, 5, 3, CPU)
     feed.batch(0)
-    feed.batch(1)
     monkeypatch.setattr(feed, "images", Split(split.images[:1], split.labels))
-    feed.batch(2)
-    with pytest.raises((IndexError, RuntimeError)):
-        feed.batch(3)
+    with pytest.raises(IndexError):
+        # The first of them may be there already.
+        [feed.batch(step) for step in (1, 2)]
     feed.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("batches")]
 
@@ -337,29 +338,27 @@ def test_fast_arithmetic_is_for_training_on_a_gpu():
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's allocator")
 def test_freed_memory_is_taken_again():
     code = """
-import resource, sys, torch
+import resource, torch
 from ssl_bench.memory import keep_freed_memory
-assert sys.argv[1] == "give back" or keep_freed_memory() and keep_freed_memory()
-faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+def faults():
+    for _ in range(10):
+        work()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    assert work() == work()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
 work = lambda: [torch.ones(40 * 2**18).sum().item() for _ in range(3)]
-first, before = work(), faults()
-for _ in range(5):
-    assert work() == first
-print(faults() - before)
+print(faults(), keep_freed_memory(), faults(), keep_freed_memory())
 """
-    faults = {
-        how: int(subprocess.run([sys.executable, "-c", code, how], capture_output=True, text=True, check=True).stdout)
-        for how in ("give back", "keep")
-    }
-    assert faults["give back"] > 10 * faults["keep"] + 10_000
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    given_back, kept, taken_again, still = done.stdout.split()
+    assert (kept, still) == ("True", "True")
+    # Pages of 4 KiB.
+    assert int(given_back) > 2 * 3 * 10_000
+    assert int(taken_again) < 1000
 
 
 def test_other_systems_keep_their_allocator(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
     assert keep_freed_memory() is False
-
-
-def test_a_baseline_takes_the_options_too(tmp_path):
-    run = pretrain(make_config("objective=random", "training.resident=false"), tmp_path / "run")
-    assert run.finished
-    assert not Untrained.trains

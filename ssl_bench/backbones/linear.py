@@ -7,18 +7,18 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
 class OneDNNLinear(nn.Linear):
-    """``nn.Linear``, its float32 products on a CPU made by oneDNN; everywhere else, and compiled, ``nn.Linear`` itself.
+    """``nn.Linear``, its float32 products on a CPU made by oneDNN; ``nn.Linear`` itself everywhere else.
 
     torch gives float32 products to MKL, which leaves the AVX-512 units of processors that are not Intel's alone, and
     has no eye for tall, narrow matrices. Products of the token matrices of ``vit_micro`` (33,280 x 96 by 96 x 384), one
     thread of an AMD EPYC, in GFLOP/s: 102 by MKL; 230 by oneDNN forwards, 195 for the inputs' gradients, 150 for the
-    weights'. Kept from AVX-512, oneDNN still reaches 126, 108 and 92.
+    weights'. Kept from AVX-512, oneDNN still reaches 126, 108 and 92. Compiled, under ``torch.func``'s transforms, and
+    in a gradient of which another is taken, the products are torch's own.
 
     Shapes: ``(..., D)`` -> ``(..., E)``.
     """
@@ -26,7 +26,8 @@ class OneDNNLinear(nn.Linear):
     def forward(self, input: Tensor) -> Tensor:
         """See the class."""
         plain = input.device.type == "cpu" and input.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
-        if not plain or not input.numel() or torch.compiler.is_compiling() or not onednn_is_faster():
+        watched = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+        if not plain or not input.numel() or watched or not onednn_is_faster():
             return super().forward(input)
         made: Tensor = _Product.apply(input.reshape(-1, self.in_features), self.weight, self.bias)
         return made.view(*input.shape[:-1], self.out_features)
@@ -63,11 +64,17 @@ class _Product(torch.autograd.Function):
         return _times_transposed(rows, weight, bias)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         (made,) = gradients
         rows, weight = ctx.saved_tensors
         for_rows, for_weight, for_bias = ctx.needs_input_grad
+        if torch.is_grad_enabled():
+            # A gradient of this gradient is wanted, which only torch's own products have.
+            return (
+                made @ weight if for_rows else None,
+                made.T @ rows if for_weight else None,
+                made.sum(0) if for_bias else None,
+            )
         return (
             _times_transposed(made, weight.T) if for_rows else None,
             _outer(made, rows) if for_weight else None,

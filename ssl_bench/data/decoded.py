@@ -32,7 +32,7 @@ from ssl_bench.files import read_json, replace_file, write_json
 
 # Part of what decoded files are known by: to be raised with the rules of decoding.
 RULE = "decoded/1"
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # A file that was not written to for so long is what a kill left of it.
 ABANDONED_SECONDS = 3600
 
@@ -113,6 +113,9 @@ def _images(file: Path, stem: str, files: Sequence[str], size: int) -> tuple[Ten
     except OSError as error:
         if error.errno in NO_ROOM:
             raise _no_room(file.parent, prod(shape)) from error
+        Console(stderr=True).print(
+            f"{file.parent} cannot be used ({error.strerror}): images are decoded at every start", soft_wrap=True
+        )
     else:
         with contextlib.suppress(OSError):
             _sweep(file, stem)

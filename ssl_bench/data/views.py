@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Generator, Tensor
 
 from ssl_bench.data.augment import apply
-from ssl_bench.data.augment_parameters import Recipe, RecipeName, recipe_for, resolve_recipe, sample_parameters
+from ssl_bench.data.augment_parameters import (
+    Recipe,
+    RecipeName,
+    ViewParameters,
+    recipe_for,
+    resolve_recipe,
+    sample_parameters,
+)
 from ssl_bench.data.images import Statistics
 from ssl_bench.noise.base import Noise
 
-__all__ = ["Recipe", "RecipeName", "make_views", "recipe_for", "resolve_recipe"]
+__all__ = ["Recipe", "RecipeName", "make_views", "recipe_for", "render", "resolve_recipe"]
+
+Render = Callable[[Tensor, ViewParameters, Statistics], Tensor]
+
+
+def render(images: Tensor, parameters: ViewParameters, statistics: Statistics) -> Tensor:
+    """The standardised view of each image that its parameters say. Nothing here is random.
+
+    Shapes: uint8 ``(B, C, H, W)`` -> float32 ``(B, C, H, W)``.
+    """
+    return _standardised(apply(images, parameters), statistics)
 
 
 def make_views(
-    images: Tensor, count: int, recipe: Recipe, statistics: Statistics, noise: Noise | None, generator: Generator
+    images: Tensor,
+    count: int,
+    recipe: Recipe,
+    statistics: Statistics,
+    noise: Noise | None,
+    generator: Generator,
+    render: Render = render,
 ) -> Tensor:
     """Independent random views of each image, standardised; the noise, if any, acts last.
 
@@ -24,6 +49,7 @@ def make_views(
         statistics: Of the training set.
         noise: Acts on the standardised views, one draw a view.
         generator: The only source of randomness, on the images' device. The same state gives the same views.
+        render: :func:`render`, or the same compiled: draws cannot be.
 
     Shapes: images ``(B, C, H, W)`` -> float32 ``(V, B, C, H, W)``.
 
@@ -34,7 +60,7 @@ def make_views(
     # Where nothing changes, one view serves for all.
     distinct = 1 if recipe.is_identity else count
     parameters = sample_parameters(recipe, distinct * len(images), (images.shape[2], images.shape[3]), generator)
-    views = _standardised(apply(_copies(images, distinct), parameters), statistics)
+    views = render(_copies(images, distinct), parameters, statistics)
     views = _copies(views, count // distinct)
     if noise is not None:
         views = noise.sample(views, generator)

@@ -58,8 +58,7 @@ class Subject:
 def in_batches(function: ImagesToTensor, images: Tensor, prepare: ImagesToTensor, device: torch.device = CPU) -> Tensor:
     """A function of many images, a batch at a time, on the CPU in float32.
 
-    Embeddings stay on the device until all are there, so that a GPU need not wait after each batch; tokens and images,
-    which are large, do not.
+    Each batch goes to the CPU when it is made: all of a large dataset's would not fit on a GPU.
 
     Args:
         function: Standardised images ``(B, C, H, W)`` to ``(B, ...)``.
@@ -67,8 +66,5 @@ def in_batches(function: ImagesToTensor, images: Tensor, prepare: ImagesToTensor
         prepare: A batch of ``images`` to what ``function`` takes.
         device: Where batches are prepared, and given to ``function``.
     """
-    made = []
-    for batch in torch.split(images, BATCH if device.type == "cpu" else GPU_BATCH):
-        some = function(prepare(batch.to(device, non_blocking=True))).float()
-        made.append(some if some.dim() == 2 else some.cpu())
-    return torch.cat(made).cpu()
+    batches = torch.split(images, BATCH if device.type == "cpu" else GPU_BATCH)
+    return torch.cat([function(prepare(batch.to(device))).float().cpu() for batch in batches])

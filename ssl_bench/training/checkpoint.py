@@ -47,8 +47,20 @@ def load_checkpoint(file: Path, module: nn.Module, optimizer: torch.optim.Optimi
         content: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
         module.load_state_dict(content["module"])
         optimizer.load_state_dict(content["optimizer"])
+        _lie_as_weights_do(optimizer)
         return State(int(content["step"]), float(content["seconds"]))
     except Exception as error:  # torch.load raises whatever the damage makes it stumble on
         raise UserError(
             f"checkpoint {file} is damaged ({type(error).__name__}): delete the run and start it again"
         ) from error
+
+
+def _lie_as_weights_do(optimizer: torch.optim.Optimizer) -> None:
+    """Give what an optimizer keeps of each weight the weight's layout in memory, which may be another than when saved.
+
+    Fused optimizers pair numbers by where they lie, and on a CPU do not look whether that is right.
+    """
+    for weight, kept in optimizer.state.items():
+        for name, value in kept.items():
+            if isinstance(value, torch.Tensor) and value.shape == weight.shape:
+                kept[name] = torch.empty_like(weight, dtype=value.dtype).copy_(value)

@@ -41,7 +41,7 @@ class StreamedFeed:
     """Images that stay in the host's memory or on disk.
 
     A thread gathers the next batch while the device works on this one, into page-locked memory where the device is a
-    GPU: from there the copy runs beside the computation, and the host does not wait for it.
+    GPU: the host does not wait for a copy from there.
     """
 
     def __init__(self, images: Split, batch_size: int, seed: int, device: torch.device) -> None:

@@ -48,7 +48,7 @@ def pretrain(config: Config, out: str | Path, data: ImageData | None = None) -> 
     config = resolve(config, data)
     run = RunDirectory(Path(out))
     fabric = Fabric(accelerator=config.training.accelerator, devices=1, precision=config.training.precision)
-    if config.training.compile and not run.finished:
+    if config.training.compile and OBJECTIVES.get(config.objective.name).trains and not run.finished:
         check_compiler(fabric.device)
     run.claim(config)
     check_same_images(run, data)

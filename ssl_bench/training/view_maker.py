@@ -7,7 +7,7 @@ from torch import Generator
 
 from ssl_bench.config import Config
 from ssl_bench.data.images import ImageData, Split
-from ssl_bench.data.views import make_views, resolve_recipe
+from ssl_bench.data.views import make_views, render, resolve_recipe
 from ssl_bench.noise import make_noise
 from ssl_bench.objectives.base import Batch, Objective
 from ssl_bench.training.compiling import SETTINGS
@@ -24,13 +24,12 @@ class ViewMaker:
         self.recipe = resolve_recipe(config.views, objective.views.recipe, data.image_size)
         self.noise = make_noise(config.views.noise).prepare(data) if config.views.noise else None
         self.statistics = data.statistics
-        self.make = torch.compile(make_views, **SETTINGS) if compiled else make_views
+        self.render = torch.compile(render, fullgraph=True, **SETTINGS) if compiled else render
 
     def batch(self, images: Split, progress: float, generator: Generator) -> Batch:
         """Views of images and their labels, at a point of training from 0 to 1."""
-        views = self.make(images.images, self.count, self.recipe, self.statistics, None, generator)
-        if self.noise is not None:
-            # Not in what is compiled: a schedule gives a new noise at each step.
-            noise = self.noise.at(progress)
-            views = noise.sample(views.flatten(0, 1), generator).view_as(views)
+        noise = self.noise.at(progress) if self.noise is not None else None
+        views = make_views(
+            images.images, self.count, self.recipe, self.statistics, noise, generator, render=self.render
+        )
         return Batch(views, images.labels, progress)
