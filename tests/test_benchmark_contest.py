@@ -264,5 +264,7 @@ def test_a_row_of_times_says_how_many_times_as_long_the_other_took():
     assert row.extra["reached"] == "2 of 2 seeds"
     assert row.extra["curve"] == [(30, 0.3), (60, 0.5)]
     assert accuracy.row_of("ours", [fast], None).ratio is None
-    assert accuracy.row_of("lightly", [slow], [never]).ratio is None
-    assert accuracy.row_of("lightly", [slow, never], [fast, fast]).error == "40% was reached by 1 of 2 seeds"
+    row = accuracy.row_of("lightly", [slow, never, slow], [fast, never, never])
+    assert (row.median, row.high) == (45.0, None)  # the third quartile is forever
+    assert (row.ratio_low, row.ratio, row.ratio_high) == (0.0, 1.0, 3.0)
+    assert accuracy.row_of("lightly", [never, never, slow], [fast] * 3).error == "40% was reached by 1 of 3 seeds"
