@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from benchmarks.cases import Case
 from benchmarks.contest import Work
 from benchmarks.made import made_images
-from benchmarks.rivals.loading import LoaderSteps, PilImages, Transform
+from benchmarks.rivals.loading import LoaderSteps, PilImages
 from benchmarks.rivals.networks import backbone_of
 from ssl_bench.backbones.base import Backbone
 from ssl_bench.objectives.simclr import SimCLROptions
@@ -69,17 +69,22 @@ def step(case: Case) -> Work:
         optimizer.zero_grad()
         return loss.detach()
 
-    return LoaderSteps(PilImages(data.train, _views(case.image_size)), case, update)
+    return LoaderSteps(PilImages(data.train, _Views(case.image_size)), case, update)
 
 
-def _views(image_size: int) -> Transform:
-    view = [
-        transforms.RGB(),
-        transforms.RandomResizedCrop((image_size, image_size)),
-        transforms.RandomHorizontalFlip(p=0.5),
-        transforms.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.2, hue=0.1, p=0.8),
-        transforms.RandomGrayscale(p=0.2),
-        transforms.ToImage(**dataset_stats.CIFAR10),
-    ]
-    both = transforms.MultiViewTransform([transforms.Compose(*view), transforms.Compose(*view)])
-    return lambda image: both({"image": image})
+class _Views:
+    """Two views of an image, as its example for CIFAR-10 makes them. A class, since loader processes are sent it."""
+
+    def __init__(self, image_size: int) -> None:
+        view = [
+            transforms.RGB(),
+            transforms.RandomResizedCrop((image_size, image_size)),
+            transforms.RandomHorizontalFlip(p=0.5),
+            transforms.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.2, hue=0.1, p=0.8),
+            transforms.RandomGrayscale(p=0.2),
+            transforms.ToImage(**dataset_stats.CIFAR10),
+        ]
+        self.both = transforms.MultiViewTransform([transforms.Compose(*view), transforms.Compose(*view)])
+
+    def __call__(self, image: Any) -> Any:
+        return self.both({"image": image})

@@ -22,6 +22,8 @@ class Components(Target):
     _mean: Tensor = PrivateAttr(default_factory=lambda: torch.zeros(0))
     _weights: Tensor = PrivateAttr(default_factory=lambda: torch.zeros(0))
     _maps: dict[tuple[str, bool], tuple[Tensor, ...]] = PrivateAttr(default_factory=dict)
+    # Brought to the device at each step, an accelerator would be waited for.
+    _means: dict[tuple[str, torch.dtype], Tensor] = PrivateAttr(default_factory=dict)
 
     @abstractmethod
     def weights(self, variances: Tensor) -> Tensor:
@@ -40,7 +42,7 @@ class Components(Target):
         fitted = self.model_copy()
         fitted._axes, fitted._mean = basis.components, basis.mean
         fitted._weights = weights * basis.variances.sum() / asked
-        fitted._maps = {}
+        fitted._maps, fitted._means = {}, {}
         return fitted
 
     def ask(self, images: Tensor) -> Tensor:
@@ -67,7 +69,10 @@ class Components(Target):
 
     def _mean_image(self, images: Tensor) -> Tensor:
         self._fitted()
-        return self._mean.to(images.device, images.dtype).view(images.shape[1:])
+        key = (str(images.device), images.dtype)
+        if key not in self._means:
+            self._means[key] = self._mean.to(images.device, images.dtype).view(images.shape[1:])
+        return self._means[key]
 
     def _through(self, images: Tensor, inverse: bool) -> Tensor:
         """The image through A, or its pseudo-inverse; the matrices are cast once a device. Float32 inside."""

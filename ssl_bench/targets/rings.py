@@ -21,6 +21,8 @@ class Rings(Target):
 
     _mean: Tensor | None = PrivateAttr(default=None)
     _scale: float = PrivateAttr(default=1.0)
+    # On the device, by what and where: brought there at each step, an accelerator would be waited for.
+    _placed: dict[tuple[object, ...], Tensor] = PrivateAttr(default_factory=dict)
 
     @abstractmethod
     def weights(self, height: int, width: int) -> Tensor:
@@ -32,6 +34,7 @@ class Rings(Target):
         Raises: UserError if the training images have nothing of what is asked for.
         """
         fitted = self.model_copy()
+        fitted._placed = {}
         fitted._mean = data.standardised_mean
         root = self.weights(data.image_size, data.image_size).sqrt()
         whole = asked = 0.0
@@ -60,12 +63,18 @@ class Rings(Target):
         return torch.kron(torch.eye(shape[0], dtype=torch.float64), plane)
 
     def _transfer(self, images: Tensor) -> Tensor:
-        return self._scale * self.weights(*images.shape[-2:]).sqrt().to(images.device)
+        key = (*images.shape[-2:], str(images.device))
+        if key not in self._placed:
+            self._placed[key] = self._scale * self.weights(*images.shape[-2:]).sqrt().to(images.device)
+        return self._placed[key]
 
     def _mean_image(self, images: Tensor) -> Tensor:
         if self._mean is None:
             raise UserError(f"target {type(self).__name__.lower()} is relative to a dataset: prepare it with one first")
-        return self._mean.to(images.device, images.dtype)
+        key = (str(images.device), images.dtype)
+        if key not in self._placed:
+            self._placed[key] = self._mean.to(images.device, images.dtype)
+        return self._placed[key]
 
 
 class Spectrum(Rings):
