@@ -12,9 +12,9 @@ from rich.progress import track
 
 from ssl_bench.clock import Clock
 from ssl_bench.config import AnalysisConfig, DatasetConfig, EncoderConfig, EvaluationConfig
+from ssl_bench.data.cache import cache_folder
 from ssl_bench.data.images import ImageData
 from ssl_bench.data.load import load_dataset
-from ssl_bench.data.moments import cache_folder
 from ssl_bench.encoders import is_encoder, open_encoder
 from ssl_bench.errors import UserError
 from ssl_bench.evaluation.evaluator import evaluation_question, probe

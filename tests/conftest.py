@@ -1,6 +1,7 @@
 """Shared by all tests: two threads, a cache of their own, small configurations."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,15 @@ REAL_DATA = Path(os.environ.get("SSL_BENCH_DATA", "/nonexistent"))
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or fills the user's cache; one cache a session, so that bases are computed once."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """For small tensors, on which threads only wait for each other: on a busy machine for most of the time."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def make_config(*overrides: str) -> Config:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from image_files import save_image
 from sklearn.datasets import load_digits
 
 from ssl_bench.config import DatasetConfig
@@ -401,14 +401,6 @@ def test_damaged_torchvision_files_are_named(rng, tmp_path):
     (tmp_path / "cifar-10-batches-py").mkdir()
     with pytest.raises(UserError, match=r"not found or corrupted.*dataset\.download=true"):
         load("cifar10", root=str(tmp_path))
-
-
-def save_image(path, rng, size=(12, 12), mode="RGB"):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    channels = {"RGB": (3,), "L": ()}[mode]
-    pixels = rng.integers(0, 256, (size[1], size[0], *channels), dtype=np.uint8)
-    Image.fromarray(pixels).save(path)
-    return pixels
 
 
 def test_imagenette_is_cut_square_and_cached_by_size(rng, tmp_path):

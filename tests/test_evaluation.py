@@ -23,13 +23,7 @@ from ssl_bench.seeds import derive_seed, make_generator
 SETTINGS = EvaluationConfig()
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """On tensors this small, threads only wait for each other: on a busy machine for most of the time."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def blobs(count, seed=0, classes=4, dim=12, spread=1.6):

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from image_files import save_image
 from PIL import Image
 
 from ssl_bench.config import DatasetConfig
@@ -56,14 +57,6 @@ def twelve(rng, pictures):
 
 def load(folder, **options):
     return load_dataset(DatasetConfig(name="folder", file=str(folder), **options))
-
-
-def save_image(path, rng, size=(12, 12), mode="RGB"):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    channels = {"RGB": (3,), "L": ()}[mode]
-    pixels = rng.integers(0, 256, (size[1], size[0], *channels), dtype=np.uint8)
-    Image.fromarray(pixels).save(path)
-    return pixels
 
 
 def many(folder, count):

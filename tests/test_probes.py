@@ -34,13 +34,7 @@ SETTINGS = EvaluationConfig(knn_k=5, shots=(1, 4), draws=3, learning_rates=(0.01
 CHOOSING = ("linear", "ridge", "logistic", "attentive")
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """On tensors this small, threads only wait for each other: on a busy machine for most of the time."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def seeded(seed):

@@ -8,9 +8,10 @@ from scipy.fft import dctn
 from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 
+from ssl_bench.data.gram import pixel_moments
 from ssl_bench.data.images import ImageData, Split
 from ssl_bench.data.load import load_dataset
-from ssl_bench.data.moments import _from_samples, eigenbasis, pixel_moments
+from ssl_bench.data.moments import _from_samples, eigenbasis
 from ssl_bench.data.spectral import Spectral
 from ssl_bench.errors import UserError
 from ssl_bench.evaluation.features import standardise

@@ -9,23 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ssl_bench.data.cache import cache_folder, cached
-from ssl_bench.data.gram import pixel_moments
+from ssl_bench.data.cache import cached
 from ssl_bench.data.images import ImageData
 from ssl_bench.errors import UserError
-
-__all__ = [
-    "LARGEST_COVARIANCE",
-    "SAMPLES_INSTEAD",
-    "Eigenbasis",
-    "band_widths",
-    "cache_folder",
-    "cached",
-    "eigenbasis",
-    "pca_edges",
-    "pixel_moments",
-    "same_components",
-]
 
 # Above this dimension components come from a sample of the images instead of the full covariance.
 LARGEST_COVARIANCE = 8192

@@ -6,8 +6,8 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from ssl_bench.data.gram import pixel_moments
 from ssl_bench.data.images import ImageData
-from ssl_bench.data.moments import pixel_moments
 from ssl_bench.spectrum.bases import check_shape, index_bands, measured_variance
 
 
