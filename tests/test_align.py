@@ -4,6 +4,7 @@ import importlib
 import json
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -112,6 +113,16 @@ def test_images_without_variance_in_some_pixels():
     assert result["alignment"][1] == pytest.approx(100)
 
 
+def assert_same(measured: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Equal but for the last digits, which follow where in memory a matrix lies."""
+    assert measured.keys() == expected.keys()
+    for name, value in expected.items():
+        if isinstance(value, list) and isinstance(value[0], float):
+            assert measured[name] == pytest.approx(value, rel=1e-9, abs=1e-9)
+        else:
+            assert measured[name] == value
+
+
 def test_moments_are_cached_and_a_damaged_cache_costs_time_only(data, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     first = align(data, k=[5])
@@ -119,12 +130,12 @@ def test_moments_are_cached_and_a_damaged_cache_costs_time_only(data, tmp_path, 
     assert [file.name.split("_")[0] for file in files] == ["eigenbasis", "moments"]
     monkeypatch.setattr("ssl_bench.theory.moments.pixel_moments", None)
     monkeypatch.setattr("ssl_bench.data.images.pixel_moments", None)
-    assert align(replace(data), k=[5]) == first
+    assert_same(align(replace(data), k=[5]), first)
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     for file in files:
         file.write_bytes(file.read_bytes()[:100])
-    assert align(data, k=[5]) == first
+    assert_same(align(data, k=[5]), first)
 
 
 def test_the_covariance_of_the_training_images_is_computed_once(data, tmp_path, monkeypatch):
@@ -141,7 +152,7 @@ def test_the_covariance_of_the_training_images_is_computed_once(data, tmp_path, 
     first = align(replace(data), noise="pca(gains=[2, 1])", k=[5])
     assert sorted(computed) == [400, 1500]
     monkeypatch.undo()
-    assert align(data, noise="pca(gains=[2, 1])", k=[5]) == first
+    assert_same(align(data, noise="pca(gains=[2, 1])", k=[5]), first)
 
 
 @pytest.mark.parametrize("noise", ["frequency_mask(cutoff=0.25, keep=high)", "downsample(factor=4)", "blur(sigma=4)"])
