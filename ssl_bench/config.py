@@ -30,11 +30,15 @@ OUTSIDE_IDENTITY = (
     "training.compile",
     "training.channels_last",
     "training.resident",
+    "training.devices",
+    "training.nodes",
+    "training.strategy",
+    "training.deterministic",
 )
 
 # Settings that are younger than some finished runs, with the value that says what those runs did: at that value they
 # are left out of the identity, so that such runs stay what they are.
-YOUNGER = {"dataset.subspace": None, "objective.loss": "cross_entropy"}
+YOUNGER = {"dataset.subspace": None, "objective.loss": "cross_entropy", "training.sync_batchnorm": True}
 
 # Peak learning rates for a batch of 256, used when none is given.
 DEFAULT_RATES = {"adamw": 1e-3, "sgd": 0.06, "lars": 0.3}
@@ -121,6 +125,10 @@ class TrainingConfig(Options):
     What makes steps fast is decided by the rules of ``training/speed.py`` where it is ``None``, and changes nothing but
     the rounding: to ``compile`` what an objective is made of; ``channels_last``, the layout of maps in memory;
     ``resident``, whether the images stay on the device, or are sent to it batch by batch.
+
+    ``batch_size`` is that of all processes together: one a device, ``devices`` on each of ``nodes`` hosts. By
+    ``strategy`` every process holds all weights (``ddp``), or a share of them (``fsdp``). Batch norms see the images of
+    all processes unless ``sync_batchnorm`` is false. ``deterministic`` refuses what may differ from run to run.
     """
 
     epochs: int = Field(20, ge=0)
@@ -136,6 +144,11 @@ class TrainingConfig(Options):
     compile: bool | None = None
     channels_last: bool | None = None
     resident: bool | None = None
+    devices: int = Field(1, ge=1)
+    nodes: int = Field(1, ge=1)
+    strategy: Literal["ddp", "fsdp"] = "ddp"
+    sync_batchnorm: bool = True
+    deterministic: bool = False
     snapshots: int = Field(12, ge=3)
     log_every: int = Field(10, ge=1)
     checkpoint_seconds: float = Field(30.0, ge=0)
@@ -303,6 +316,8 @@ def identity(config: Config) -> str:
     flat = flatten(config.model_dump(mode="json"))
     as_before = YOUNGER.items()
     decisive = {key: value for key, value in flat.items() if decides(key) and (key, value) not in as_before}
+    if not config.training.sync_batchnorm:  # then it matters how many share a batch
+        decisive["processes"] = config.training.devices * config.training.nodes
     canonical = json.dumps(decisive, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
