@@ -1,6 +1,7 @@
-"""The one exception a user may cause: what is wrong, where, what to do; printed as one line, exit status 2."""
+"""What is said to people: the one exception a user may cause, printed as one line, exit status 2; warnings."""
 
 import difflib
+import sys
 from collections.abc import Iterable
 
 
@@ -22,3 +23,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
         return f"did you mean {near[0]!r}?"
     shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
     return f"known: {shown}" if names else "there are none"
+
+
+def warn(message: str) -> None:
+    """One line on standard error: what is not as it should be, where, and what is done about it."""
+    print(f"ssl-bench: {' '.join(message.split())}", file=sys.stderr, flush=True)

@@ -14,17 +14,38 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def replace_file(path: Path, write: Callable[[Path], None]) -> None:
-    """Let ``write`` make a temporary file in the same folder, then put it in place of ``path`` in one step."""
+def replace_file(path: Path, write: Callable[[Path], None], name: Callable[[Path], str] | None = None) -> Path:
+    """Let ``write`` make a temporary file in the same folder, then put it in place of ``path`` in one step.
+
+    Both the file and its place in the folder are on disk before this returns.
+
+    Args:
+        path: The file.
+        write: Makes the temporary file.
+        name: Names the file by what was written, where its own name shall not be that of ``path``.
+
+    Returns: The file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         write(part)
-        with part.open("rb") as handle:
-            os.fsync(handle.fileno())
+        _flush(part)
+        path = path.with_name(name(part)) if name is not None else path
         os.replace(part, path)
+        _flush(path.parent)
     finally:
         part.unlink(missing_ok=True)
+    return path
+
+
+def _flush(path: Path) -> None:
+    """Bring a file, or a folder's list of files, to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -213,7 +213,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
         stdout=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and not list(out.glob("runs/denoising*/checkpoint/state.pt")):
+    while time.monotonic() < deadline and not list(out.glob("runs/denoising*/checkpoint/step_*.pt")):
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()

@@ -36,9 +36,9 @@ class RunDirectory:
         return self.path / "metrics.jsonl"
 
     @property
-    def checkpoint_file(self) -> Path:
-        """The newest resumable state."""
-        return self.path / "checkpoint" / "state.pt"
+    def checkpoint_folder(self) -> Path:
+        """The newest resumable state, and the one before."""
+        return self.path / "checkpoint"
 
     @property
     def evaluation_file(self) -> Path:

@@ -1,11 +1,17 @@
-"""The newest resumable state of a run.
+"""The newest resumable state of a run, and the one before it.
 
 Every random draw is a function of the run's seed and the step (see ``ssl_bench.seeds``), and so are the learning rate
 and the position in the data; so weights, optimizer and step number are the whole state.
+
+A checkpoint's name holds its step and the hash of what is in it: file and hash appear in one step, and whatever
+happened to a byte of it is seen when it is read. Two are kept: a damaged one costs the steps since the one before.
 """
 
 from __future__ import annotations
 
+import hashlib
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +19,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from ssl_bench.errors import UserError
+from ssl_bench.errors import UserError, warn
 from ssl_bench.files import replace_file
+
+NAME = re.compile(r"step_(\d+)_([0-9a-f]{32})\.pt")
 
 
 @dataclass
@@ -25,34 +33,106 @@ class State:
     seconds: float = 0.0
 
 
-def save_checkpoint(file: Path, state: State, module: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Replace the checkpoint in one step."""
-    content = {
-        "step": state.step,
-        "seconds": state.seconds,
-        "module": module.state_dict(),
-        "optimizer": optimizer.state_dict(),
-    }
-    replace_file(file, lambda part: torch.save(content, part))
+def write_checkpoint(folder: Path, content: Mapping[str, Any]) -> None:
+    """Keep a state as the newest, and the newest of an earlier step; whole or not at all.
 
-
-def load_checkpoint(file: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> State:
-    """Bring module and optimizer to where the run stopped; the start if there is no checkpoint.
-
-    Raises: UserError if the file cannot be read.
+    Args:
+        folder: Where checkpoints lie, two at most.
+        content: The state; ``step`` says how many updates were made.
     """
-    if not file.exists():
+    step = int(content["step"])
+    written = replace_file(
+        folder / "state", lambda part: torch.save(dict(content), part), lambda part: f"step_{step:08d}_{_hash(part)}.pt"
+    )
+    earlier = [file for file in _newest_first(folder) if _step(file) < step]
+    for file in _newest_first(folder):
+        if file not in (written, *earlier[:1]):
+            file.unlink(missing_ok=True)
+
+
+def read_checkpoint(
+    folder: Path, objection: Callable[[Mapping[str, Any]], str | None] = lambda content: None
+) -> dict[str, Any] | None:
+    """The newest whole state, on the CPU; ``None`` if there is none, so that the run starts at step 0.
+
+    A state that is passed over is named on standard error.
+
+    Args:
+        folder: Where checkpoints lie.
+        objection: Says in words why a state is not to be used, or ``None``.
+    """
+    files = _newest_first(folder)
+    for file in files:
+        content = _read(file)
+        why = "it is damaged" if content is None else objection(content)
+        if why is None:
+            return content
+        there = "the one before it is tried" if file != files[-1] else "the run starts from step 0"
+        warn(f"checkpoint {file} is not used, for {why}: {there}")
+    return None
+
+
+def save_checkpoint(folder: Path, state: State, module: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Keep where module and optimizer are now."""
+    write_checkpoint(
+        folder,
+        {
+            "step": state.step,
+            "seconds": state.seconds,
+            "module": module.state_dict(),
+            "optimizer": optimizer.state_dict(),
+        },
+    )
+
+
+def load_checkpoint(folder: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> State:
+    """Bring module and optimizer to where the run stopped; the start if there is no whole checkpoint.
+
+    Raises: UserError if it holds the state of another module.
+    """
+    content = read_checkpoint(folder)
+    if content is None:
         return State()
     try:
-        content: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
         module.load_state_dict(content["module"])
         optimizer.load_state_dict(content["optimizer"])
-        _lie_as_weights_do(optimizer)
-        return State(int(content["step"]), float(content["seconds"]))
-    except Exception as error:  # torch.load raises whatever the damage makes it stumble on
+    except (KeyError, ValueError, RuntimeError) as error:
         raise UserError(
-            f"checkpoint {file} is damaged ({type(error).__name__}): delete the run and start it again"
+            f"the checkpoint in {folder} is whole but does not fit ({str(error).splitlines()[0]}): another version of "
+            "this code made it; delete the run and start it again"
         ) from error
+    _lie_as_weights_do(optimizer)
+    return State(int(content["step"]), float(content["seconds"]))
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    """What a checkpoint holds; ``None`` if a byte of it is not as it was written."""
+    try:
+        if _hash(file) != _match(file)[2]:
+            return None
+        content: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+    except OSError:
+        return None
+    return content
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    return sorted((file for file in folder.glob("*.pt") if NAME.fullmatch(file.name)), key=_step, reverse=True)
+
+
+def _step(file: Path) -> int:
+    return int(_match(file)[1])
+
+
+def _match(file: Path) -> re.Match[str]:
+    match = NAME.fullmatch(file.name)
+    assert match is not None, file
+    return match
+
+
+def _hash(file: Path) -> str:
+    with file.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()[:32]
 
 
 def _lie_as_weights_do(optimizer: torch.optim.Optimizer) -> None:
