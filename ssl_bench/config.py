@@ -40,6 +40,9 @@ OUTSIDE_IDENTITY = (
 # are left out of the identity, so that such runs stay what they are.
 YOUNGER = {"dataset.subspace": None, "objective.loss": "cross_entropy", "training.sync_batchnorm": True}
 
+# Characters of a wrong value that a message repeats.
+LONGEST_SHOWN = 200
+
 # Peak learning rates for a batch of 256, used when none is given.
 DEFAULT_RATES = {"adamw": 1e-3, "sgd": 0.06, "lars": 0.3}
 
@@ -352,7 +355,13 @@ def _explain(model: type[BaseModel], error: ValidationError) -> str:
     if first["type"] == "missing":
         return f"'{key}' is missing"
     message = first["msg"].removeprefix("Value error, ")
-    return f"'{key}' = {first['input']!r}: {message}" if key else message
+    return f"'{key}' = {_shown(first['input'])}: {message}" if key else message
+
+
+def _shown(value: Any) -> str:
+    """A value as a message shows it: not all of a long one."""
+    text = repr(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
 def _known_keys(model: type[BaseModel], place: Sequence[str]) -> list[str]:

@@ -6,10 +6,14 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """A mistake of the user's. The message is one line that says what is wrong and what to do about it."""
+    """A mistake of the user's. The message is one line that says what is wrong and what to do about it.
+
+    What a terminal would obey instead of showing it (escape sequences in the name of a file) is spelt out.
+    """
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+        line = " ".join(message.split())
+        super().__init__("".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line))
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

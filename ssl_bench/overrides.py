@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ssl_bench.errors import UserError, did_you_mean
+from ssl_bench.yaml_files import DEEPEST, TOO_DEEP, read_yaml, read_yaml_file
 
 SHORT_FORMS = ("objective", "backbone", "dataset")
 
@@ -35,8 +35,9 @@ def find_config(file: str | Path) -> Path:
     Raises: UserError if there is none.
     """
     path = Path(file)
-    if path.is_file():
-        return path
+    with contextlib.suppress(OSError, ValueError):  # no name a file could have
+        if path.is_file():
+            return path
     folders = [Path(__file__).parent / "configs", Path(__file__).parent.parent / "configs"]
     shipped = {item.stem: item for folder in folders if folder.is_dir() for item in sorted(folder.glob("*.yaml"))}
     if str(file) in shipped:
@@ -46,20 +47,24 @@ def find_config(file: str | Path) -> Path:
     )
 
 
-def parse_value(text: str) -> Any:
+def parse_value(text: str, depth: int = 0) -> Any:
     """The value of an override: YAML, except that a list may hold noise specs with commas of their own.
 
     ``[autoencoder, gaussian(sigma=0.1), [0.2, 0.35]]`` splits at the commas outside any bracket.
+
+    Raises: UserError for lists in lists in lists, ``depth`` of them already.
     """
     text = text.strip()
     if text.startswith("[") and text.endswith("]"):
-        return [parse_value(item) for item in _split(text[1:-1])]
+        if depth >= DEEPEST:
+            raise UserError(f"{text[:20]}...: {TOO_DEEP}")
+        return [parse_value(item, depth + 1) for item in _split(text[1:-1])]
     if "(" in text:
         quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
         return text[1:-1] if quoted else text
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
+        value = read_yaml(text, "value")
+    except UserError:
         return text
     return value if isinstance(value, str | int | float | bool | None) else text
 
@@ -74,18 +79,32 @@ def expand_short_forms(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not readable as YAML: {error}") from error
+    """The settings of a file; an empty one has none.
+
+    Raises: UserError if it cannot be read, or holds anything but keys that are words, and values.
+    """
+    raw = read_yaml_file(path)
     if raw is not None and not isinstance(raw, dict):
         raise UserError(f"{path}: must hold keys and values, not a {type(raw).__name__}")
-    return raw or {}
+    return _with_words(raw or {}, str(path))
+
+
+def _with_words(section: Mapping[Any, Any], where: str) -> dict[str, Any]:
+    """Settings whose keys are words all the way down.
+
+    Raises: UserError for the first that is none, such as ``no:``, which YAML takes for false.
+    """
+    for key in section:
+        if not isinstance(key, str):
+            raise UserError(f"{where}: key {key!r} is no word: YAML reads it as {type(key).__name__}; quote it")
+    return {key: _with_words(value, where) if isinstance(value, Mapping) else value for key, value in section.items()}
 
 
 def _assign(raw: dict[str, Any], key: str, value: Any) -> None:
     """Set a dotted key in nested settings, in place; a section given in its short form is opened first."""
     *parents, last = key.split(".")
+    if len(parents) >= DEEPEST:
+        raise UserError(f"{key[:40]}...: {TOO_DEEP}")
     here = raw
     for parent in parents:
         below = here.get(parent, {})

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import ast
 import re
+import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
 from ssl_bench.errors import UserError
+
+# Letters of a spec: one gain for each component of a large image is a few hundred thousand.
+LONGEST = 1_000_000
+# Letters of a spec that a message repeats.
+SHOWN = 200
 
 
 @dataclass(frozen=True)
@@ -30,13 +36,21 @@ def parse_spec(text: str) -> Spec:
     Raises: UserError that points at the place.
     """
     text = text.strip()
+    if len(text) > LONGEST:
+        raise _error(text[:SHOWN], 0, f"{len(text):,} letters are more than a spec has ({LONGEST:,})")
     try:
-        # ``from`` is a word of Python's own; "fr0m" has its length, so that columns stay true.
-        tree = ast.parse(re.sub(r"\bfrom(?=\s*=)", "fr0m", text), mode="eval").body
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Python's, about how it would read what is refused below
+            # ``from`` is a word of Python's own; "fr0m" has its length, so that columns stay true.
+            tree = ast.parse(re.sub(r"\bfrom(?=\s*=)", "fr0m", text), mode="eval").body
+        value = Spec(tree.id) if isinstance(tree, ast.Name) else _value(text, tree)
     except SyntaxError as error:
         column = max((error.offset or 1) - 1, 0)
         raise _error(text, column, "cannot be read here") from error
-    value = Spec(tree.id) if isinstance(tree, ast.Name) else _value(text, tree)
+    except (RecursionError, MemoryError) as error:  # the parser's stack, not the machine's memory
+        raise _error(text[:SHOWN], 0, "is nested too deeply") from error
+    except ValueError as error:  # a null, or half a surrogate pair
+        raise _error(text, 0, "holds a letter that no spec has") from error
     if isinstance(value, Spec):
         return value
     raise _error(text, 0, "is not a name")
@@ -54,9 +68,19 @@ def _value(text: str, node: ast.expr) -> Any:
     if isinstance(node, ast.Tuple):
         return tuple(_value(text, item) for item in node.elts)
     try:
-        return ast.literal_eval(node)
-    except ValueError as error:
+        return _plain(ast.literal_eval(node))
+    except (TypeError, ValueError) as error:
         raise _error(text, node.col_offset, "is neither a literal nor a spec") from error
+
+
+def _plain(value: Any) -> Any:
+    """A number or a word.
+
+    Raises: ValueError for what Python has besides: bytes, sets, mappings, ``...``, imaginary numbers.
+    """
+    if not isinstance(value, str | int | float | None):
+        raise ValueError(f"{type(value).__name__} has no place in a spec")
+    return value
 
 
 def _call(text: str, node: ast.Call) -> Spec:
@@ -86,5 +110,6 @@ def _text(value: Any) -> str:
 
 
 def _error(text: str, column: int, what: str) -> UserError:
-    marked = text[:column] + ">>>" + text[column:]
-    return UserError(f"spec {text!r}: {what}: {marked!r}")
+    marked = f"{text[max(column - SHOWN, 0) : column]}>>>{text[column : column + SHOWN]}"
+    whole = text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+    return UserError(f"spec {whole!r}: {what}: {marked!r}")

@@ -132,7 +132,7 @@ def _map(file: Path, shape: tuple[int, ...]) -> tuple[Tensor, int]:
     Raises: OSError, ValueError, EOFError if it is not there, or not whole.
     """
     status = file.stat()
-    images = np.load(file, mmap_mode="r")
+    images = np.load(file, mmap_mode="r", allow_pickle=False)
     if images.shape != shape or images.dtype != np.uint8 or images.offset + images.nbytes != status.st_size:
         raise ValueError(f"{file}: {images.dtype} {images.shape} in {status.st_size} bytes")
     with warnings.catch_warnings():

@@ -39,8 +39,10 @@ class Spectrum(Stationary):
             raise ValueError("give either gains=[...] or file=...")
         file = given["file"]
         try:
+            if not Path(str(file)).is_file():  # a pipe or a device may never end
+                raise ValueError("there is no such file")
             values = json.loads(Path(str(file)).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise ValueError(f"{file} is no JSON list of numbers: {error}") from error
         if not isinstance(values, list):
             raise ValueError(f"{file} is no JSON list of numbers")

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ssl_bench.config import Config, decides, flatten, identity, to_yaml, validate
 from ssl_bench.errors import UserError
 from ssl_bench.files import read_json, write_json, write_text
 from ssl_bench.runs.environment import describe_environment
+from ssl_bench.yaml_files import read_yaml_file
 
 SNAPSHOT = re.compile(r"step_(\d+)\.safetensors")
 
@@ -86,10 +85,7 @@ class RunDirectory:
         """
         self.record()
         file = self.path / "config.yaml"
-        try:
-            raw = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError) as error:
-            raise UserError(f"{file} cannot be read: {error}") from error
+        raw = read_yaml_file(file)
         return validate(Config, raw if isinstance(raw, dict) else {}, str(file))
 
     def update(self, **entries: Any) -> dict[str, Any]:
