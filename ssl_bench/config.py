@@ -38,7 +38,12 @@ OUTSIDE_IDENTITY = (
 
 # Settings that are younger than some finished runs, with the value that says what those runs did: at that value they
 # are left out of the identity, so that such runs stay what they are.
-YOUNGER = {"dataset.subspace": None, "objective.loss": "cross_entropy", "training.sync_batchnorm": True}
+YOUNGER = {
+    "dataset.subspace": None,
+    "dataset.skip_broken": False,
+    "objective.loss": "cross_entropy",
+    "training.sync_batchnorm": True,
+}
 
 # Characters of a wrong value that a message repeats.
 LONGEST_SHOWN = 200

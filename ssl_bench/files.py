@@ -14,6 +14,22 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+def given_path(text: str, where: str) -> Path:
+    """A path that a user gave, ``~`` expanded, whether or not anything is there.
+
+    Raises: UserError, which says ``where`` it was given, if nothing could be there: no such home, a name too long,
+        links in a circle.
+    """
+    try:
+        path = Path(text).expanduser()
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UserError(f"{where}={text}: {getattr(error, 'strerror', None) or error}") from error
+    return path
+
+
 def replace_file(path: Path, write: Callable[[Path], None], name: Callable[[Path], str] | None = None) -> Path:
     """Let ``write`` make a temporary file in the same folder, then put it in place of ``path`` in one step.
 

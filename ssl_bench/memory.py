@@ -1,13 +1,32 @@
-"""How the host's memory is kept: what a step frees, the next step takes again."""
+"""The host's memory: how much is free, and that what a step frees, the next step takes again."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import re
 import sys
+from pathlib import Path
 
 # Names and numbers of glibc's malloc.h.
 TRIM_THRESHOLD, MMAP_MAX = -1, -4
 NEVER = 2**31 - 1
+
+
+def available_memory() -> int | None:
+    """Bytes of memory that may still be used: what the system says, or this process's group is allowed, if less.
+
+    ``None`` where the system does not say (it does on Linux).
+    """
+    try:
+        told = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    except OSError:
+        return None
+    free = [] if told is None else [1024 * int(told[1])]
+    with contextlib.suppress(OSError, ValueError):  # "max", or no version 2 of control groups
+        allowed, used = (int(Path(f"/sys/fs/cgroup/memory.{name}").read_text()) for name in ("max", "current"))
+        free.append(max(0, allowed - used))
+    return min(free, default=None)
 
 
 def keep_freed_memory() -> bool:

@@ -1,11 +1,20 @@
 """What comes from files is data: it runs no code, takes no more than its share, and breaks no page it is shown on."""
 
 import ast
+import io
+import os
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
 
-from ssl_bench.config import Config, validate
+from ssl_bench.config import Config, DatasetConfig, identity, validate
+from ssl_bench.data.arrays import read_arrays
+from ssl_bench.data.decoding import decode_image
+from ssl_bench.data.load import load_dataset
 from ssl_bench.errors import UserError
 from ssl_bench.overrides import load_config, parse_value
 from ssl_bench.runs.directory import RunDirectory
@@ -139,3 +148,195 @@ def test_the_source_runs_nothing_that_a_file_says():
 )  # fmt: skip
 def test_what_is_looked_for_in_the_source_is_found(line):
     assert list(dangers(ast.parse(line)))
+
+
+# images
+
+
+def picture(path, kind="good", rng=None):
+    """One file of a kind that a folder may hold."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.arange(300, dtype=np.uint8).reshape(10, 10, 3) * np.uint8(7)
+    image = Image.fromarray(pixels)
+    if kind == "link in a circle":
+        path.symlink_to(path.name)
+    elif kind == "link to nothing":
+        path.symlink_to("nowhere.png")
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "text":
+        path.write_text("<script>alert(1)</script>")
+    elif kind == "postscript":
+        path.write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n(made) (w) file\n")
+    elif kind == "16 bit":
+        Image.fromarray(np.full((9, 9), 40000, dtype=np.uint16)).save(path)
+    elif kind == "animated":
+        image.save(path, "GIF", save_all=True, append_images=[Image.new("RGB", (10, 10), (9, 9, 9))])
+    elif kind == "bomb":
+        Image.new("1", (30_000, 30_000)).save(path, "PNG")
+    else:
+        image.save(path)
+        if kind == "truncated":
+            path.write_bytes(path.read_bytes()[:-40])
+
+
+BROKEN = [
+    "empty", "text", "truncated", "postscript", "16 bit", "animated", "bomb", "pipe", "link in a circle",
+    "link to nothing",
+]  # fmt: skip
+
+
+def a_folder(place, **broken):
+    for name in ("ant", "bee"):
+        for number in range(5):
+            picture(place / name / f"{number}.png")
+    for name, kind in broken.items():
+        picture(place / "ant" / f"{name}.png", kind)
+    return place
+
+
+def load(folder, **options):
+    return load_dataset(DatasetConfig(name="folder", file=str(folder), image_size=4, **options))
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+@pytest.mark.timeout(20)
+def test_a_file_that_is_no_whole_image_is_named_or_counted(tmp_path, kind, capsys):
+    folder = a_folder(tmp_path / "pictures", odd=kind)
+    with pytest.raises(UserError, match=r"ant/odd\.png: ") as refused:
+        load(folder)
+    assert "\n" not in str(refused.value)
+    rest = load(folder, skip_broken=True)
+    assert (len(rest.train) + len(rest.test), rest.details["skipped_files"]) == (10, 1)
+    assert "1 of 11 image files cannot be used and are left out" in " ".join(capsys.readouterr().err.split())
+    (folder / "ant" / "odd.png").unlink()
+    whole = load(folder)
+    assert torch.equal(whole.train.images, rest.train.images)  # as if it had not been there,
+    assert whole.fingerprint != rest.fingerprint  # but not the same dataset
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "P", "L", "1", "LA", "RGBA", "YCbCr"])
+def test_other_modes_of_eight_bits_become_rgb(tmp_path, mode):
+    file = tmp_path / f"image.{'jpg' if mode in ('CMYK', 'YCbCr') else 'png'}"
+    Image.new("RGB", (8, 8), (255, 255, 255)).convert(mode).save(file)
+    assert (decode_image(file, 4) == 255).all()
+
+
+def test_a_photograph_with_previews_behind_it_is_one_image(tmp_path):
+    Image.new("RGB", (8, 8), (255, 255, 255)).save(
+        tmp_path / "phone.jpg", "MPO", save_all=True, append_images=[Image.new("RGB", (4, 4))]
+    )
+    assert (decode_image(tmp_path / "phone.jpg", 4) == 255).all()
+
+
+def test_broken_files_are_looked_for_once(tmp_path, monkeypatch):
+    folder = a_folder(tmp_path / "pictures", odd="empty", more="truncated")
+    first = load(folder, skip_broken=True)
+    monkeypatch.setattr("ssl_bench.data.broken.why_broken", lambda *_: pytest.fail("looked again"))
+    assert load(folder, skip_broken=True).fingerprint == first.fingerprint
+    assert first.details["skipped_files"] == 2
+
+
+def test_a_mended_file_is_there_again(tmp_path):
+    folder = a_folder(tmp_path / "pictures", odd="empty")
+    before = load(folder, skip_broken=True)
+    picture(folder / "ant" / "odd.png")
+    after = load(folder, skip_broken=True)
+    assert (before.details["skipped_files"], after.details["skipped_files"]) == (1, 0)
+    assert after.fingerprint == load(folder).fingerprint
+
+
+def test_a_class_without_a_whole_image_is_an_error(tmp_path):
+    folder = tmp_path / "pictures"
+    for part in ("train", "test"):
+        a_folder(folder / part)
+    for file in (folder / "train" / "ant").iterdir():
+        file.write_bytes(b"")
+    with pytest.raises(UserError, match=r"train/ant: no image of this class can be used"):
+        load(folder, skip_broken=True)
+
+
+def test_skipping_is_part_of_what_a_run_is_and_younger_than_runs():
+    plain = Config(dataset=DatasetConfig(name="folder"))
+    said = {
+        skip: Config(dataset=DatasetConfig.model_validate({"name": "folder", "skip_broken": skip}))
+        for skip in (False, True)
+    }
+    assert identity(said[False]) == identity(plain) != identity(said[True])
+
+
+@pytest.mark.parametrize("name", ["~nobody_of_this_name/x", "x" * 300, "a\0b", "circle/x"])
+@pytest.mark.parametrize("dataset", [{"name": "folder", "image_size": 4}, {"name": "arrays"}])
+def test_a_name_that_no_file_can_have_is_refused(tmp_path, monkeypatch, name, dataset):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "circle").symlink_to("circle")
+    with pytest.raises(UserError, match=r"dataset\.file"):
+        load_dataset(DatasetConfig.model_validate({**dataset, "file": name}))
+
+
+# arrays
+
+
+def four_arrays():
+    images, labels = np.zeros((8, 4, 4), np.uint8), np.arange(8) % 2
+    return {"train_images": images, "train_labels": labels, "test_images": images, "test_labels": labels}
+
+
+def lying(file, shape):
+    """An archive of arrays whose headers say more than there is."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in four_arrays():
+            archive.writestr(f"{name}.npy", header.getvalue() + b"\0" * 1000)
+
+
+class Bad:
+    """An object that says so when it is unpickled."""
+
+    def __reduce__(self):
+        return os.mkdir, ("unpickled",)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"train_images": np.array([Bad(), Bad()], dtype=object)}, "Object arrays cannot be loaded"),
+        ({"train_images": np.zeros((8, 4, 4))}, "must be uint8"),
+        ({"train_images": np.zeros((8, 4), np.uint8)}, "must be uint8"),
+        ({"train_images": np.zeros((0, 4, 4), np.uint8), "train_labels": np.zeros(0, int)}, "is empty"),
+        ({"train_labels": np.zeros(8)}, "must be integers"),
+        ({"train_labels": np.arange(7)}, "8 train_images but 7 train_labels"),
+        ({"train_labels": np.full(8, 2**63, np.uint64)}, "train_labels"),
+        ({"test_labels": np.full(8, 2**40)}, "label 1099511627776 is outside"),
+        ({"test_images": np.zeros((8, 5, 5), np.uint8)}, "differ"),
+    ],
+)
+def test_arrays_of_another_form_are_refused(tmp_path, monkeypatch, changed, message):
+    monkeypatch.chdir(tmp_path)
+    np.savez(tmp_path / "mine.npz", **{**four_arrays(), **changed})
+    with pytest.raises(UserError, match=message) as refused:
+        read_arrays(tmp_path / "mine.npz", "mine")
+    assert "mine.npz: " in str(refused.value)
+    assert not Path("unpickled").exists()
+
+
+def test_archives_that_are_made_to_fill_the_memory_are_refused(tmp_path, monkeypatch):
+    lying(tmp_path / "lying.npz", (10**7, 1000, 1000, 3))
+    with pytest.raises(UserError, match=r"train_images\.npy says that it is .*, more than its 1,128 bytes"):
+        read_arrays(tmp_path / "lying.npz", "mine")
+    np.savez_compressed(tmp_path / "large.npz", **{**four_arrays(), "train_images": np.zeros((10**6, 4, 4), np.uint8)})
+    monkeypatch.setattr("ssl_bench.data.arrays.available_memory", lambda: 15 * 10**6)
+    with pytest.raises(UserError, match=r"unpacks to 0\.0 GB, and 0\.0 GB of memory are free"):
+        read_arrays(tmp_path / "large.npz", "mine")
+
+
+@pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b"junk" * 99, lambda b: b[:-60], lambda b: b[60:]])
+def test_damaged_archives_are_refused(tmp_path, damage):
+    file = tmp_path / "mine.npz"
+    np.savez(file, **four_arrays())
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(UserError, match=r"mine\.npz: not readable as a \.npz without pickle"):
+        read_arrays(file, "mine")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,10 @@ from numpy.typing import NDArray
 from ssl_bench.data.images import ImageData, Split
 from ssl_bench.data.source import Source
 from ssl_bench.errors import UserError
-from ssl_bench.files import replace_file
+from ssl_bench.files import given_path, replace_file
+from ssl_bench.memory import available_memory
+
+NEEDED = ("train_images", "train_labels", "test_images", "test_labels")
 
 
 class Arrays(Source):
@@ -23,7 +28,7 @@ class Arrays(Source):
 
     def load(self, roots: Sequence[Path], *, download: bool) -> ImageData:
         """See :meth:`Source.load`; ``roots`` are not looked at."""
-        return read_arrays(Path(self.file).expanduser(), "arrays")
+        return read_arrays(given_path(self.file, "dataset.file"), "arrays")
 
 
 def read_arrays(path: Path, name: str, classes: int | None = None) -> ImageData:
@@ -39,11 +44,13 @@ def read_arrays(path: Path, name: str, classes: int | None = None) -> ImageData:
     if not path.is_file():
         raise UserError(f"{path}: there is no such file")
     try:
+        _check_size(path)
         with np.load(path, allow_pickle=False) as archive:
-            arrays = {key: archive[key] for part in ("train", "test") for key in (f"{part}_images", f"{part}_labels")}
+            arrays = {key: archive[key] for key in NEEDED}
+    except UserError:
+        raise
     except KeyError as error:
-        needs = "train_images, train_labels, test_images, test_labels"
-        raise UserError(f"{path}: {error.args[0]}; it must hold {needs}") from error
+        raise UserError(f"{path}: {error.args[0]}; it must hold {', '.join(NEEDED)}") from error
     except Exception as error:  # a broken zip, deflate stream or array header raises a dozen different types
         raise UserError(f"{path}: not readable as a .npz without pickle: {type(error).__name__}: {error}") from error
     for part in ("train", "test"):
@@ -85,6 +92,34 @@ def to_split(images: NDArray[np.uint8], labels: NDArray[Any]) -> Split:
     """
     pixels = torch.from_numpy(images if images.ndim == 4 else images[..., None])
     return Split(pixels.permute(0, 3, 1, 2).contiguous(), torch.from_numpy(labels.astype(np.int64)))
+
+
+def _check_size(path: Path) -> None:
+    """Refuse what unpacks to more than there is memory, and arrays that claim to be larger than they are.
+
+    A few kilobytes may be made to unpack to terabytes; and an array is allocated by what its header says.
+
+    Raises: UserError; whatever a broken archive makes zipfile and numpy raise.
+    """
+    with zipfile.ZipFile(path) as archive:
+        parts = [part for part in archive.infolist() if part.filename.removesuffix(".npy") in NEEDED]
+        unpacked, available = sum(part.file_size for part in parts), available_memory()
+        if available is not None and unpacked > available:
+            raise UserError(
+                f"{path}: unpacks to {unpacked / 1e9:,.1f} GB, and {available / 1e9:,.1f} GB of memory are free: "
+                "make it smaller, or use dataset=folder, which keeps images on disk"
+            )
+        for part in parts:
+            with archive.open(part) as stream:
+                version = np.lib.format.read_magic(stream)
+                read_header = (
+                    np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                )
+                shape, _, dtype = read_header(stream)
+            if prod(shape) * dtype.itemsize > part.file_size:
+                raise UserError(
+                    f"{path}: {part.filename} says that it is {shape}, more than its {part.file_size:,} bytes"
+                )
 
 
 def _check_part(path: Path, part: str, images: NDArray[Any], labels: NDArray[Any]) -> None:

@@ -26,12 +26,12 @@ from torch import Tensor
 
 from ssl_bench.data.cache import cache_folder
 from ssl_bench.data.decoding import CHUNK, decode_files
-from ssl_bench.data.images import ImageData, Split, Statistics
+from ssl_bench.data.images import ImageData, Split, Statistics, counted
 from ssl_bench.errors import UserError
 from ssl_bench.files import read_json, replace_file, write_json
 
 # Part of what decoded files are known by: to be raised with the rules of decoding.
-RULE = "decoded/1"
+RULE = "decoded/2"
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # A file that was not written to for so long is what a kill left of it.
 ABANDONED_SECONDS = 3600
@@ -52,7 +52,7 @@ class MappedData(ImageData):
     @cached_property
     def fingerprint(self) -> str:
         """See :attr:`ImageData.fingerprint`."""
-        return str(self._known["fingerprint"])
+        return counted(str(self._known["fingerprint"]), self.details)
 
     @cached_property
     def statistics(self) -> Statistics:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import stat
 import threading
 import warnings
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +22,12 @@ from ssl_bench.errors import UserError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+T = TypeVar("T")
+
 # Images a process decodes at a time.
 CHUNK = 32
+# By Pillow's names; MPO is read as JPEG. Its other decoders (one of them starts Ghostscript) are for other files.
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
 
 def decode_files(
@@ -39,16 +44,27 @@ def decode_files(
 
     Raises: UserError that names the first file that cannot be decoded (:func:`decode_image`).
     """
+    return _in_processes(_decode, files, size, workers)
+
+
+def why_broken(files: Sequence[str], size: int, workers: int | None = None) -> Generator[list[str | None], None, None]:
+    """Why image files cannot be decoded, ``None`` for those that can; some files at a time, in their order."""
+    return _in_processes(_reasons, files, size, workers)
+
+
+def _in_processes(
+    work: Callable[[Sequence[str], int], T], files: Sequence[str], size: int, workers: int | None
+) -> Generator[T, None, None]:
     parts = [files[start : start + CHUNK] for start in range(0, len(files), CHUNK)]
     workers = min(workers or _processors(), len(parts))
     if workers <= 1:
-        yield from (_decode(part, size) for part in parts)
+        yield from (work(part, size) for part in parts)
         return
-    waiting: deque[Future[NDArray[np.uint8]]] = deque()
+    waiting: deque[Future[T]] = deque()
     pool = ProcessPoolExecutor(workers, initializer=_be_a_worker)
     try:
         for part in parts:
-            waiting.append(pool.submit(_decode, part, size))
+            waiting.append(pool.submit(work, part, size))
             # No more than this is ever decoded ahead: whoever takes the pixels may be slower than the workers.
             if len(waiting) > 2 * workers:
                 yield waiting.popleft().result()
@@ -66,20 +82,29 @@ def decode_files(
 def decode_image(path: str | os.PathLike[str], size: int) -> NDArray[np.uint8]:
     """One image file as pixels. Shapes: ``(size, size, 3)``.
 
-    Raises: UserError that names the file if it is broken, not 8 bits a channel, or suspiciously large.
+    The file is one of :data:`FORMATS`, whatever its name says: no other decoder is tried on it.
+
+    Raises: UserError that names the file if it is broken, no regular file, not 8 bits a channel, holds several images,
+        or has more pixels than Pillow's ``MAX_IMAGE_PIXELS`` (89 million), which may be a few bytes made to fill the
+        memory.
     """
     from PIL import Image as images
 
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise OSError("it is no regular file")
         with warnings.catch_warnings():
             warnings.simplefilter("error", images.DecompressionBombWarning)
-            with images.open(path) as image:
+            with images.open(path, formats=FORMATS) as image:
                 deep = image.mode.startswith(("I", "F"))
-                pixels = np.asarray(fit_square(image, size))
+                # What phones write as MPO is a photograph with smaller ones behind it.
+                several = getattr(image, "is_animated", False) and image.format != "MPO"
+                pixels = None if deep or several else np.asarray(fit_square(image, size))
     except Exception as error:  # decoders of broken files raise a dozen different types
         raise UserError(f"{path}: not readable as an image: {type(error).__name__}: {error}") from error
-    if deep:
-        raise UserError(f"{path}: has more than 8 bits a channel: convert it to 8 bits first")
+    if pixels is None:
+        what = "has more than 8 bits a channel: convert it to 8 bits" if deep else "holds several images: keep one"
+        raise UserError(f"{path}: {what} first, or leave such files out with dataset.skip_broken=true")
     return pixels
 
 
@@ -96,6 +121,17 @@ def _decode(files: Sequence[str], size: int) -> NDArray[np.uint8]:
     for image, file in zip(made, files, strict=True):
         image[:] = decode_image(file, size).transpose(2, 0, 1)
     return made
+
+
+def _reasons(files: Sequence[str], size: int) -> list[str | None]:
+    reasons: list[str | None] = []
+    for file in files:
+        try:
+            decode_image(file, size)
+            reasons.append(None)
+        except UserError as error:
+            reasons.append(str(error))
+    return reasons
 
 
 def _processors() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
@@ -108,7 +109,10 @@ class ImageData:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of all images and labels, 16 hex digits: the key of whatever is cached about this dataset."""
+        """Hash of all images and labels, 16 hex digits: the key of whatever is cached about this dataset.
+
+        How many files were skipped is part of it: a run on what was left of a folder is none on a whole one.
+        """
         digest = hashlib.sha256()
         for split in (self.train, self.test):
             digest.update(str(tuple(split.images.shape)).encode())
@@ -116,12 +120,18 @@ class ImageData:
             for images in chunks(split.images):
                 digest.update(images.contiguous().numpy().data)
             digest.update(split.labels.contiguous().numpy().data)
-        return digest.hexdigest()[:16]
+        return counted(digest.hexdigest()[:16], self.details)
 
     def standardised(self, images: Tensor) -> Tensor:
         """Standardised float32 images of uint8 ones. Shapes: ``(N, C, H, W)`` to the same."""
         made = images.to(torch.float32, copy=True).div_(255)
         return made.sub_(_a_channel(self.statistics.mean, made.dtype, made.device)).div_(self.statistics.std)
+
+
+def counted(fingerprint: str, details: Mapping[str, object]) -> str:
+    """A fingerprint of images with the number of files that were skipped, if any were. 16 hex digits."""
+    skipped = details.get("skipped_files", 0)
+    return hashlib.sha256(f"{fingerprint} {skipped} skipped".encode()).hexdigest()[:16] if skipped else fingerprint
 
 
 @lru_cache(maxsize=64)

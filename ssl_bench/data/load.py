@@ -14,6 +14,7 @@ from ssl_bench.data import DATASETS
 from ssl_bench.data.images import ImageData, Split
 from ssl_bench.data.subspace import project
 from ssl_bench.errors import UserError
+from ssl_bench.files import given_path
 
 
 def load_dataset(config: DatasetConfig) -> ImageData:
@@ -35,10 +36,13 @@ def load_dataset(config: DatasetConfig) -> ImageData:
 
 
 def data_roots(config: DatasetConfig) -> list[Path]:
-    """Where data are looked for, in this order: ``dataset.root``, ``$SSL_BENCH_DATA``, the user's cache folder."""
+    """Where data are looked for, in this order: ``dataset.root``, ``$SSL_BENCH_DATA``, the user's cache folder.
+
+    Raises: UserError for a name that no folder can have.
+    """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "ssl_bench" / "data"
-    given = [Path(root) for root in (config.root, os.environ.get("SSL_BENCH_DATA")) if root]
-    return [root.expanduser() for root in [*given, cache]]
+    given = {"dataset.root": config.root, "SSL_BENCH_DATA": os.environ.get("SSL_BENCH_DATA")}
+    return [*(given_path(root, where) for where, root in given.items() if root), cache.expanduser()]
 
 
 def stratified_index(labels: Tensor, count: int, seed: int = 0) -> Tensor:
