@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,9 +13,11 @@ import typer
 from ssl_bench.cli_common import AsJson, Overrides, Settings, list_names, load_settings, show
 from ssl_bench.cli_measure import analysis_lines, evaluation_lines, measured_target
 from ssl_bench.cli_noise import noise_app
+from ssl_bench.cli_runs import runs_app
 from ssl_bench.config import AlignConfig, Config, validate
 from ssl_bench.errors import UserError
 from ssl_bench.files import replace_file
+from ssl_bench.launching.preemption import preemptible
 
 # What typer makes of Ctrl-C.
 INTERRUPTED = 130
@@ -28,6 +31,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(noise_app, name="noise")
+app.add_typer(runs_app, name="runs")
 
 Target = Annotated[str, typer.Argument(help="A run directory, or timm:NAME, torchvision:NAME, MODULE:CALLABLE.")]
 
@@ -49,9 +53,10 @@ def compare(
     A key that takes a list spans the matrix: objective=[autoencoder,simclr] seed=[0,1,2].
     """
     raw = load_settings(settings)
-    from ssl_bench.comparison import compare as run
+    with preemptible(out):
+        from ssl_bench.comparison import compare as run
 
-    summary = run(raw, out)
+        summary = run(raw, out)
     failed = [row for row in summary["runs"] + summary["baselines"] if row["error"]]
     show(summary, as_json, lambda: _comparison_lines(summary, out))
     if failed:
@@ -66,9 +71,10 @@ def pretrain(
 ) -> None:
     """Do one pretraining run, or go on with it where it was interrupted."""
     config = validate(Config, load_settings(settings), _source(settings))
-    from ssl_bench.training.pretraining import pretrain as run
+    with preemptible(out):
+        from ssl_bench.training.pretraining import pretrain as run
 
-    record = run(config, out).record()
+        record = run(config, out).record()
     show(record, as_json, lambda: [f"{out}: {record['status']}, {record['progress']['samples_seen']:,} images seen"])
 
 
@@ -80,9 +86,10 @@ def evaluate(target: Target, settings: Overrides = None, as_json: AsJson = False
     an encoder from elsewhere also dataset=NAME, weights=FILE, image_size=N.
     """
     asked = measured_target(target, "evaluation", settings)
-    from ssl_bench.measuring import evaluate as run
+    with preemptible(target):
+        from ssl_bench.measuring import evaluate as run
 
-    result = run(target, asked.section, encoder=asked.encoder, dataset=asked.dataset)
+        result = run(target, asked.section, encoder=asked.encoder, dataset=asked.dataset)
     show(result, as_json, lambda: evaluation_lines(result))
 
 
@@ -94,9 +101,10 @@ def analyze(target: Target, settings: Overrides = None, as_json: AsJson = False)
     image_size=N.
     """
     asked = measured_target(target, "analysis", settings)
-    from ssl_bench.measuring import analyze as run
+    with preemptible(target):
+        from ssl_bench.measuring import analyze as run
 
-    result = run(target, asked.section, encoder=asked.encoder, dataset=asked.dataset)
+        result = run(target, asked.section, encoder=asked.encoder, dataset=asked.dataset)
     show(result, as_json, lambda: analysis_lines(result))
 
 
@@ -150,6 +158,8 @@ def list_command(
 
 def main() -> None:
     """Entry point: a user's mistake ends in one line on standard error and exit status 2, without a traceback."""
+    # Said by Lightning wherever Slurm is installed, even where nobody wants it.
+    warnings.filterwarnings("ignore", message="The `srun` command is available on your system but is not used")
     try:
         app()
     except UserError as error:

@@ -4,7 +4,7 @@ import weakref
 
 import pytest
 
-from ssl_bench import comparison
+from ssl_bench import completing, shelf
 from ssl_bench.comparison import compare
 from ssl_bench.config import DatasetConfig
 from ssl_bench.data.load import load_dataset
@@ -155,20 +155,20 @@ def test_only_what_is_missing_is_run(tmp_path, monkeypatch):
     words = ["objective=[autoencoder,simclr]", 'baselines=["pixels"]']
     first = compare(raw(*words), tmp_path / "out")
     trained = []
-    original = comparison.pretrain
+    original = completing.pretrain
 
     def counted(config, path, data):
         if not RunDirectory(path).finished:
             trained.append((config.objective.name, config.seed))
         return original(config, path, data)
 
-    monkeypatch.setattr(comparison, "pretrain", counted)
+    monkeypatch.setattr(completing, "pretrain", counted)
     for verb in ("evaluate", "analyze"):
-        monkeypatch.setattr(comparison, verb, lambda *_: pytest.fail("measured already"))
+        monkeypatch.setattr(completing, verb, lambda *_: pytest.fail("measured already"))
     assert compare(raw(*words), tmp_path / "out") == first
     assert trained == []
     monkeypatch.undo()
-    monkeypatch.setattr(comparison, "pretrain", counted)
+    monkeypatch.setattr(completing, "pretrain", counted)
     second = compare(raw(*words, "seed=[0,1]"), tmp_path / "out")
     assert trained == [("autoencoder", 1), ("simclr", 1)]
     kept = [row | {"settings": {}} for row in second["runs"] if row["seed"] == 0]
@@ -203,7 +203,7 @@ def test_a_failed_run_is_reported_and_the_others_go_on(tmp_path, monkeypatch):
 
 
 def test_when_every_run_fails_there_is_a_summary_and_no_report(tmp_path, monkeypatch):
-    monkeypatch.setattr(comparison, "pretrain", fails)
+    monkeypatch.setattr(completing, "pretrain", fails)
     summary = compare(raw("objective=autoencoder", "baselines=[]"), tmp_path / "out")
     assert summary["runs"][0]["error"] == "the loss became nan"
     assert (tmp_path / "out" / "summary.json").exists()
@@ -213,7 +213,7 @@ def test_when_every_run_fails_there_is_a_summary_and_no_report(tmp_path, monkeyp
 def watched(monkeypatch, pretrain=fails):
     """What a comparison loads, and in which order it runs what, with how many datasets in memory."""
     loaded, alive, ran = [], [], []
-    original = comparison.load_dataset
+    original = shelf.load_dataset
 
     def load(config):
         loaded.append(f"{config.name} {config.subspace}")
@@ -226,8 +226,8 @@ def watched(monkeypatch, pretrain=fails):
         ran.append((config.dataset.name, config.objective.name, config.seed, len(there)))
         return pretrain(config, path, data)
 
-    monkeypatch.setattr(comparison, "load_dataset", load)
-    monkeypatch.setattr(comparison, "pretrain", run)
+    monkeypatch.setattr(shelf, "load_dataset", load)
+    monkeypatch.setattr(completing, "pretrain", run)
     return loaded, ran
 
 
@@ -254,18 +254,18 @@ def test_of_many_datasets_one_is_kept_and_the_rows_are_in_the_order_of_the_matri
 
 
 def test_a_bench_serves_the_runs_of_a_dataset_and_goes_with_it(tmp_path, monkeypatch):
-    loaded, _ = watched(monkeypatch, comparison.pretrain)
+    loaded, _ = watched(monkeypatch, completing.pretrain)
     benches = []
-    original = comparison.make_bench
+    original = shelf.make_bench
 
     def make(data, settings):
         bench = original(data, settings)
         benches.append((len(data.train), weakref.ref(bench)))
         return bench
 
-    monkeypatch.setattr(comparison, "make_bench", make)
+    monkeypatch.setattr(shelf, "make_bench", make)
     for verb in ("evaluate", "analyze"):
-        monkeypatch.setattr(comparison, verb, lambda *_: None)
+        monkeypatch.setattr(completing, verb, lambda *_: None)
     words = ["objective=[autoencoder,simclr]", "dataset.limit=[300,200,250]", "training.epochs=0", "baselines=[]"]
     compare(raw(*words), tmp_path / "out")
     assert [size for size, _ in benches] == [300, 200, 250]
