@@ -1,8 +1,11 @@
 """What comes from files is data: it runs no code, takes no more than its share, and breaks no page it is shown on."""
 
 import ast
+import csv
 import io
+import json
 import os
+import re
 import zipfile
 from pathlib import Path
 
@@ -10,13 +13,16 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from test_report import Page, make_config, make_run
 
 from ssl_bench.config import Config, DatasetConfig, identity, validate
 from ssl_bench.data.arrays import read_arrays
 from ssl_bench.data.decoding import decode_image
 from ssl_bench.data.load import load_dataset
 from ssl_bench.errors import UserError
+from ssl_bench.files import write_json
 from ssl_bench.overrides import load_config, parse_value
+from ssl_bench.reporting import report as write_report
 from ssl_bench.runs.directory import RunDirectory
 
 ROOT = Path(__file__).parent.parent
@@ -340,3 +346,95 @@ def test_damaged_archives_are_refused(tmp_path, damage):
     file.write_bytes(damage(file.read_bytes()))
     with pytest.raises(UserError, match=r"mine\.npz: not readable as a \.npz without pickle"):
         read_arrays(file, "mine")
+
+
+# reports
+
+
+HOSTILE = [
+    "<script>alert(1)</script>\"><img src=x onerror=alert(1)>'><svg onload=alert(1)></style></title>]]>--><!-- & &lt;",
+    "=cmd|'/c calc'!A1 {{ 7 * 7 }}{% raw %}",
+    "@SUM(A1) | a | `b` | **c** [d](javascript:alert(1)) ![e](http://e.example/f.png)",
+    "-one\ntwo\n```\n# three\n\x1b[31mred\x00\x0b",
+]
+
+
+def hostile_run(folder, evil):
+    """A finished run in which every text that is shown says something else than it should."""
+    config = make_config(objective="autoencoder", dataset=evil, noise=evil, target=evil, views={"noise": evil})
+    path = make_run(folder, config)
+    record = json.loads((path / "run.json").read_text())
+    record |= {"git": evil, "device": evil, "precision": evil, "created": evil, "id": evil, "error": evil}
+    record["versions"] = {evil: evil}
+    record["hardware"]["processor"] = evil
+    record["backbone"] |= {"name": evil, "embedding": evil, "adaptation": {evil: evil}}
+    record["dataset"] |= {"class_names": [evil, evil], evil: evil, "subspace": {"spec": evil}}
+    (path / "run.json").write_text(json.dumps(record))
+    evaluation = json.loads((path / "evaluation.json").read_text())
+    evaluation |= {"protocol": evil, "knn_protocol": evil, "feature_point": evil}
+    (path / "evaluation.json").write_text(json.dumps(evaluation))
+    return path
+
+
+@pytest.fixture(scope="module")
+def clean_page(tmp_path_factory):
+    """What elements and attributes a page of a run that says nothing odd has."""
+    folder = tmp_path_factory.mktemp("clean")
+    make_run(folder, make_config(noise="gaussian(sigma=1)"))
+    return Page(write_report([folder], folder / "report.html").read_text())
+
+
+@pytest.mark.parametrize("evil", HOSTILE)
+def test_nothing_that_files_say_is_obeyed_by_who_reads_a_report(tmp_path, evil, clean_page):
+    hostile_run(tmp_path / "runs", evil)
+    odd = tmp_path / "runs" / "`$(touch made)`\n```\n<b>"
+    make_run(tmp_path / "other", make_config(seed=1)).rename(odd)
+    skipped = [{"objective": evil, "backbone": evil, "reason": evil}]
+    rows = [{"directory": path.name} for path in (tmp_path / "runs").iterdir()]
+    write_json(tmp_path / "summary.json", {"runs": rows, "baselines": [], "skipped": skipped})
+    file = write_report([tmp_path], tmp_path / "report.html")
+    page, html = Page(file.read_text()), file.read_text()
+    assert {tag for tag, _ in page.elements} <= {tag for tag, _ in clean_page.elements} | {"h2", "strong", "ul", "li"}
+    assert not [key for _, given in page.elements for key in given if key.startswith("on")]
+    assert "49" not in html.partition("</title>")[0]
+    markdown = file.with_suffix(".md").read_text()
+    fence = re.search(r"^(`{3,})sh$", markdown, re.MULTILINE)[1]
+    text, _, code = markdown.partition(f"{fence}sh\n")
+    assert "<" not in text
+    assert code.count(f"\n{fence}\n") == 1
+    assert not re.search(
+        r"(?<!\\)[|`*\[\]](?<!\| )", "\n".join(line for line in text.splitlines() if line.startswith("- "))
+    )
+    with file.with_suffix(".csv").open(newline="") as handle:
+        cells = [cell for row in csv.reader(handle) for cell in row]
+    assert not [cell for cell in cells if re.match(r"[=+@\t\r]|-\D", cell)]
+
+
+def test_a_run_whose_records_are_odd_is_left_out_and_named(tmp_path):
+    make_run(tmp_path / "runs", make_config())
+    odd = make_run(tmp_path / "runs", make_config(seed=1))
+    for file, change in (("evaluation.json", {"snapshots": "none"}), ("run.json", {"dataset": [1], "progress": 7})):
+        content = json.loads((odd / file).read_text())
+        (odd / file).write_text(json.dumps({**content, **change}))
+        page = Page(write_report([tmp_path / "runs"], tmp_path / "report.html").read_text())
+        assert f"{odd.name}its records are not of this version's form" in page.text
+        (odd / file).write_text(json.dumps(content))
+
+
+def test_links_in_a_circle_end(tmp_path):
+    make_run(tmp_path / "runs", make_config())
+    for name in ("one", "other"):
+        (tmp_path / "runs" / name).symlink_to(tmp_path)
+    assert write_report([tmp_path], tmp_path / "report.html").exists()
+
+
+def test_a_summary_names_runs_of_its_own_folder_alone(tmp_path):
+    outside = make_run(tmp_path / "elsewhere", make_config())
+    (tmp_path / "cmp" / "runs").mkdir(parents=True)
+    write_json(tmp_path / "cmp" / "summary.json", {"runs": [{"directory": f"../../elsewhere/{outside.name}"}]})
+    with pytest.raises(UserError, match="no finished run"):
+        write_report([tmp_path / "cmp"], tmp_path / "report.html")
+    for summary in ({"runs": [7]}, {"runs": [{}]}, {"runs": [], "skipped": ["x"]}):
+        write_json(tmp_path / "cmp" / "summary.json", summary)
+        with pytest.raises(UserError, match=r"summary\.json is not of this version's form"):
+            write_report([tmp_path / "cmp"], tmp_path / "report.html")

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ssl_bench.errors import UserError
+
+if TYPE_CHECKING:
+    from ssl_bench.reporting.collect import Collection
 
 
 def report(directories: Sequence[Path], file: Path) -> Path:
@@ -19,31 +23,66 @@ def report(directories: Sequence[Path], file: Path) -> Path:
 
     Raises: UserError if there is no finished run, a stored file is damaged, or ``file`` cannot be written.
     """
-    from importlib.metadata import version
-
     from ssl_bench.files import write_text
     from ssl_bench.reporting.collect import collect
-    from ssl_bench.reporting.content import make_content
-    from ssl_bench.reporting.render import render_html
-    from ssl_bench.reporting.text import render_csv, render_markdown
-    from ssl_bench.runs.environment import now
 
     directories, file = [Path(directory) for directory in directories], Path(file)
     if file.suffix.lower() != ".html" or file.is_dir():
         raise UserError(f"a report is a page and cannot be {file}: choose a name that ends in .html")
-    content = make_content(collect(directories), file.parent)
     # All three are made before the first is written: a report is there in full or not at all.
-    texts = {
-        file.with_suffix(".csv"): render_csv(content.runs),
-        file.with_suffix(".md"): render_markdown(content, file.name),
-        file: render_html(content, _readable(now()), version("ssl-bench")),
-    }
+    texts = _of_sound_runs(collect(directories), file)
     try:
         for path, text in texts.items():
             write_text(path, text)
     except OSError as error:
         raise UserError(f"the report cannot be written to {file.parent}: {error.strerror or error}") from error
     return file
+
+
+def _of_sound_runs(collection: Collection, file: Path) -> dict[Path, str]:
+    """The texts of a report, by file. Runs whose records cannot be reported are left out, and the report says so.
+
+    Raises: UserError if none is left, or they cannot be reported together.
+    """
+    from ssl_bench.reporting.collect import Collection, Notice, check_any
+
+    try:
+        return _texts(collection, file)
+    except UserError:
+        raise
+    except Exception:  # records may hold anything: whatever that makes of tables and figures
+        sound, left_out = [], list(collection.left_out)
+    for run in collection.runs:
+        try:
+            _texts(Collection((run,), (), ()), file)
+            sound.append(run)
+        except UserError:
+            raise
+        except Exception as error:
+            left_out.append(Notice(run.name, f"its records are not of this version's form ({error!r})"))
+    check_any(sound, left_out, "what was given")
+    try:
+        return _texts(Collection(tuple(sound), collection.skipped, tuple(left_out)), file)
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"these runs cannot be reported together ({error!r}): report on fewer at a time") from error
+
+
+def _texts(collection: Collection, file: Path) -> dict[Path, str]:
+    from importlib.metadata import version
+
+    from ssl_bench.reporting.content import make_content
+    from ssl_bench.reporting.render import render_html
+    from ssl_bench.reporting.text import render_csv, render_markdown
+    from ssl_bench.runs.environment import now
+
+    content = make_content(collection, file.parent)
+    return {
+        file.with_suffix(".csv"): render_csv(content.runs),
+        file.with_suffix(".md"): render_markdown(content, file.name),
+        file: render_html(content, _readable(now()), version("ssl-bench")),
+    }
 
 
 def _readable(time: str) -> str:

@@ -106,33 +106,55 @@ def collect(directories: Sequence[Path]) -> Collection:
                 runs[path.resolve()] = _read(path, reference)
             except UserError as error:
                 left_out[Notice(path.name, str(error))] = None
-            except (KeyError, TypeError, IndexError) as error:
+            except Exception as error:  # records may hold anything
                 left_out[Notice(path.name, f"its records are not of this version's form ({error!r})")] = None
-    if not any(run.finished for run in runs.values()):
-        places = ", ".join(map(str, directories)) or "an empty list of directories"
-        why = "".join(f"; {notice.what}: {notice.reason}" for notice in list(left_out)[:1])
-        raise UserError(f"nothing to report: no finished run in {places}{why}")
+    check_any(list(runs.values()), list(left_out), ", ".join(map(str, directories)) or "an empty list of directories")
     return Collection(tuple(runs.values()), tuple(skipped), tuple(left_out))
 
 
-def _find(folder: Path) -> Iterator[tuple[Path | None, bool | None, list[Notice]]]:
+def check_any(runs: Sequence[Run], left_out: Sequence[Notice], places: str) -> None:
+    """Raises: UserError if no run is finished, with the first reason why one was left out."""
+    if not any(run.finished for run in runs):
+        why = "".join(f"; {notice.what}: {notice.reason}" for notice in left_out[:1])
+        raise UserError(f"nothing to report: no finished run in {places}{why}")
+
+
+def _find(folder: Path, seen: set[Path] | None = None) -> Iterator[tuple[Path | None, bool | None, list[Notice]]]:
     """Run directories at any depth with whether they are reference lines (``None``: not said), and skipped cells."""
+    seen = set() if seen is None else seen
+    if folder.resolve() in seen:
+        return  # a link to a folder above, or to one that was looked into
+    seen.add(folder.resolve())
     if (folder / "run.json").exists():
         yield folder, None, []
         return
-    summary = read_json(folder / "summary.json") if (folder / "summary.json").exists() else {}
-    if isinstance(summary.get("runs"), list):
-        for key in ("runs", "baselines"):
-            for row in summary.get(key) or []:
-                yield folder / "runs" / row["directory"], key == "baselines", []
-        yield None, None, [_skipped(cell) for cell in summary.get("skipped") or []]
-        return
+    if (folder / "summary.json").exists():
+        summary = read_json(folder / "summary.json")
+        if isinstance(summary.get("runs"), list):
+            yield from _listed(folder, summary)
+            return
     for inner in sorted(item for item in folder.iterdir() if item.is_dir() and not item.name.startswith(".")):
-        yield from _find(inner)
+        yield from _find(inner, seen)
+
+
+def _listed(folder: Path, summary: dict[str, Any]) -> list[tuple[Path | None, bool | None, list[Notice]]]:
+    """What a comparison's summary.json lists; its runs lie in ``runs/``, whatever it says.
+
+    Raises: UserError if it is not of this form.
+    """
+    try:
+        runs: list[tuple[Path | None, bool | None, list[Notice]]] = [
+            (folder / "runs" / Path(row["directory"]).name, key == "baselines", [])
+            for key in ("runs", "baselines")
+            for row in summary.get(key) or []
+        ]
+        return [*runs, (None, None, [_skipped(cell) for cell in summary.get("skipped") or []])]
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{folder / 'summary.json'} is not of this version's form ({error!r})") from error
 
 
 def _skipped(cell: dict[str, Any]) -> Notice:
-    return Notice(f"{cell['objective']} on {cell['backbone']}", cell["reason"])
+    return Notice(f"{cell['objective']} on {cell['backbone']}", str(cell["reason"]))
 
 
 def _read(path: Path, reference: bool | None) -> Run:

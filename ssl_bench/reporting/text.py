@@ -31,15 +31,20 @@ PROBE_COLUMNS = (
 )
 ORDER_COLUMNS = tuple(f"order_{basis}_{key}" for basis in BASES for key in HALF_TIMES.values())
 COLUMNS = (*SUMMARY_COLUMNS, *SUBSPACE_COLUMNS, *PROBE_COLUMNS, *ORDER_COLUMNS, "reference", "error")
+# What spreadsheets take for the beginning of something to compute.
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 SPECIAL = re.compile(r"([\\`*|\[\]])")
 
 
 def render_csv(runs: Sequence[Run]) -> str:
-    """One line a run, failed ones included; what a run does not have is empty. Accuracies are shares in 0..1."""
+    """One line a run, failed ones included; what a run does not have is empty. Accuracies are shares in 0..1.
+
+    A text that a spreadsheet would compute has an apostrophe before it.
+    """
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(_csv_row(run) for run in runs)
+    writer.writerows({key: _value(value) for key, value in _csv_row(run).items()} for run in runs)
     return buffer.getvalue()
 
 
@@ -60,10 +65,7 @@ def render_markdown(content: Content, page: str) -> str:
     parts.append(_facts("Backbones", content.backbones))
     parts.append(_facts("Versions", content.versions))
     parts += ["## Runs", _table(content.runs_table)]
-    parts += [
-        "## To repeat",
-        "```sh\n" + "\n".join(line for recipe in content.recipes for line in recipe.commands) + "\n```",
-    ]
+    parts += ["## To repeat", _code("\n".join(line for recipe in content.recipes for line in recipe.commands))]
     parts.append(f"Figures, example reconstructions and the configurations are in {_escape(page)}.")
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -93,6 +95,11 @@ def _csv_row(run: Run) -> dict[str, Any]:
     return row
 
 
+def _value(value: Any) -> Any:
+    """A value as spreadsheets take it: a text that would be a formula there has an apostrophe before it."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+
+
 def _table(table: Table) -> str:
     lines = ["| " + " | ".join(_cell(cell.text, cell.note) for cell in table.columns) + " |"]
     lines.append("|" + " --- |" + " ---: |" * (len(table.columns) - 1))
@@ -116,6 +123,13 @@ def _facts(title: str, facts: Sequence[Fact]) -> str:
 def _list(title: str, items: Iterator[tuple[str, str]]) -> str:
     lines = [f"- {_escape(name)}: {_escape(value)}" for name, value in items]
     return f"## {title}\n\n" + "\n".join(lines) if lines else ""
+
+
+def _code(text: str) -> str:
+    """Commands as a block of code, in a fence that no line of theirs can end."""
+    longest = max((len(ticks) for ticks in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}sh\n{text}\n{fence}"
 
 
 def _escape(text: str) -> str:
