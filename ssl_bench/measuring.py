@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import track
 
 from ssl_bench.clock import Clock
-from ssl_bench.config import AnalysisConfig, DatasetConfig, EncoderConfig, EvaluationConfig
+from ssl_bench.config import AnalysisConfig, Config, DatasetConfig, EncoderConfig, EvaluationConfig
 from ssl_bench.data.cache import cache_folder
 from ssl_bench.data.images import ImageData
 from ssl_bench.data.load import load_dataset
@@ -63,17 +63,23 @@ def evaluate(
         return {"target": str(target), **_evaluated(data, settings), **entry, "encoder": subject.details}
     run, config, data = open_run(target, data)
     settings = _with_probes_there(run.evaluation_file, settings or config.evaluation)
-    question, common = evaluation_question(settings), _evaluated(data, settings)
-    steps = chosen_steps(run, settings.snapshot)
-    entries = _stored(run.evaluation_file, question)
-    for step in _left(steps, entries, f"probes of {run.path.name}"):
+    question, steps = evaluation_question(settings), chosen_steps(run, settings.snapshot)
+    if not is_measured(run, run.evaluation_file, question, settings.snapshot):
+        with run.held():
+            _probe_left(run, config, data, settings)
+    asked = next(row for row in _stored(run.evaluation_file, question) if row["step"] == steps[-1])
+    return {"target": str(target), **_evaluated(data, settings), **asked}
+
+
+def _probe_left(run: RunDirectory, config: Config, data: ImageData, settings: EvaluationConfig) -> None:
+    """Enter in evaluation.json what it does not hold of what is asked for."""
+    entries = _stored(run.evaluation_file, evaluation_question(settings))
+    for step in _left(chosen_steps(run, settings.snapshot), entries, f"probes of {run.path.name}"):
         entry = probe(load_subject(run, config, data, step), data, settings, run.cache)
         _keep_other(run.evaluation_file, entries)
         entries = _merged(entries, entry)
-        write_json(run.evaluation_file, {**common, "snapshots": entries})
+        write_json(run.evaluation_file, {**_evaluated(data, settings), "snapshots": entries})
         run.update(timings=_timings("evaluate", entries))
-    asked = next(row for row in entries if row["step"] == steps[-1])
-    return {"target": str(target), **common, **asked}
 
 
 @full_precision()
@@ -114,14 +120,24 @@ def analyze(
         return {"target": str(target), **answer, "heat_map": heat, "encoder": subject.details}
     run, config, data = open_run(target, data)
     settings = settings or config.analysis
-    common = _analyzed(data, settings)
-    steps = chosen_steps(run, settings.snapshot)
-    rows = _stored(run.spectrum_file, analysis_question(settings))
-    arrays = load_tensors(run.arrays_file) if rows else {}
+    question, steps = analysis_question(settings), chosen_steps(run, settings.snapshot)
     clock = Clock()
     with clock.part("bases"):
         bench = bench or make_bench(data, settings)
-    for step in _left(steps, rows, f"spectra of {run.path.name}"):
+    if not is_measured(run, run.spectrum_file, question, settings.snapshot):
+        with run.held():
+            _analyze_left(run, config, data, settings, bench, clock)
+    until = [row for row in _stored(run.spectrum_file, question) if row["step"] <= steps[-1]]
+    return {"target": str(target), **_analyzed(data, settings), **summarise(bench, until), "snapshots": until}
+
+
+def _analyze_left(
+    run: RunDirectory, config: Config, data: ImageData, settings: AnalysisConfig, bench: Bench, clock: Clock
+) -> None:
+    """Enter in spectrum.json what it does not hold of what is asked for."""
+    rows = _stored(run.spectrum_file, analysis_question(settings))
+    arrays = load_tensors(run.arrays_file) if rows else {}
+    for step in _left(chosen_steps(run, settings.snapshot), rows, f"spectra of {run.path.name}"):
         with clock.part("loading"):
             subject = load_subject(run, config, data, step)
         last = step == list(run.snapshots())[-1]
@@ -135,10 +151,8 @@ def analyze(
         save_tensors(run.arrays_file, arrays)
         measured.row["seconds"] |= clock.taken()
         rows = _merged(rows, measured.row)
-        write_json(run.spectrum_file, {**common, **summarise(bench, rows), "snapshots": rows})
+        write_json(run.spectrum_file, {**_analyzed(data, settings), **summarise(bench, rows), "snapshots": rows})
         run.update(timings=_timings("analyze", rows))
-    until = [row for row in rows if row["step"] <= steps[-1]]
-    return {"target": str(target), **common, **summarise(bench, until), "snapshots": until}
 
 
 def analysis_question(settings: AnalysisConfig) -> dict[str, Any]:

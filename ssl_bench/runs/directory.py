@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ssl_bench.config import Config, decides, flatten, identity, to_yaml, validate
 from ssl_bench.errors import UserError
 from ssl_bench.files import read_json, write_json, write_text
+from ssl_bench.runs import lock
 from ssl_bench.runs.environment import describe_environment
 from ssl_bench.yaml_files import read_yaml_file
 
+State = Literal["waiting", "running", "dead", "stopped", "finished", "failed"]
 SNAPSHOT = re.compile(r"step_(\d+)\.safetensors")
 
 
@@ -106,32 +109,64 @@ class RunDirectory:
         """Note in run.json with what, and how, this session goes on: a resumed run may be made by several."""
         self.update(sessions=[*self.record().get("sessions", []), {**describe_environment(), **how}], **how)
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Be the one process that writes here, while inside; see :func:`ssl_bench.runs.lock.held`.
+
+        Raises: UserError if this is no place for a run; RunIsHeld if another process writes here.
+        """
+        self._refuse_strangers()
+        with lock.held(self.path):
+            self._sweep()
+            yield
+
+    def state(self) -> State:
+        """How the run stands: what run.json says, but for who wrote ``running`` and is not there any more.
+
+        ``waiting`` is planned and not started, ``dead`` was cut off, ``stopped`` saved what it had when asked to.
+        """
+        try:
+            status = self.record().get("status") if self.record_file.exists() else "waiting"
+        except UserError:
+            status = None  # damaged: whoever goes on with the run makes it anew
+        if status == "finished":
+            return "finished"
+        if lock.is_held(self.path):
+            return "running"
+        ended: dict[str, State] = {"waiting": "waiting", "stopped": "stopped", "failed": "failed"}
+        return ended.get(str(status), "dead")
+
     def claim(self, config: Config) -> None:
         """Make this directory that configuration's, or find that it is already.
 
         Raises: UserError if it belongs to another configuration, or holds something else.
         """
-        if self.path.exists() and not self.path.is_dir():
-            raise UserError(f"{self.path} is a file: choose another --out")
+        self._refuse_strangers()
         if self.record_file.exists():
             if self.record().get("id") != identity(config):
                 raise UserError(
                     f"{self.path} belongs to another configuration{_difference(self.config(), config)}: "
                     "choose another --out, or delete it"
                 )
-            self._sweep()
             self._keep_config(config)
             return
-        left = list(self.path.iterdir()) if self.path.exists() else []
-        # What a kill left of a file that was being written, or of this claim itself, is no stranger's.
-        strangers = [item.name for item in left if item.name != "config.yaml" and not item.name.endswith(".part")]
-        if strangers:
-            raise UserError(f"{self.path} is not empty and no run ({strangers[0]} is there): choose another --out")
         self.path.mkdir(parents=True, exist_ok=True)
         self._keep_config(config)
         write_json(
             self.record_file, {"schema": 1, "id": identity(config), "status": "running", **describe_environment()}
         )
+
+    def _refuse_strangers(self) -> None:
+        """Leave alone what is a file, or a folder of something else."""
+        if self.path.exists() and not self.path.is_dir():
+            raise UserError(f"{self.path} is a file: choose another --out")
+        if not self.path.exists() or self.record_file.exists():
+            return
+        # What a kill left of a file that was being written, or of this claim itself, is no stranger's.
+        own = ("config.yaml", lock.LOCK, lock.HEARTBEAT)
+        strangers = [item.name for item in self.path.iterdir() if item.name not in own and item.suffix != ".part"]
+        if strangers:
+            raise UserError(f"{self.path} is not empty and no run ({strangers[0]} is there): choose another --out")
 
     def _keep_config(self, config: Config) -> None:
         """Write config.yaml if it says something else: what is asked of a run may change, what it is may not."""
@@ -140,7 +175,7 @@ class RunDirectory:
             write_text(file, text)
 
     def _sweep(self) -> None:
-        """Remove what a kill left of files that were being written."""
+        """Remove what a kill left of files that were being written. For the one process that writes."""
         for part in self.path.rglob(".*.part"):
             part.unlink(missing_ok=True)
 

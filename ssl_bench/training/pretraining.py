@@ -42,6 +42,7 @@ def pretrain(config: Config, out: str | Path, data: ImageData | None = None) -> 
 
     Raises:
         UserError: An impossible setting, missing data, a directory that belongs to another configuration.
+        RunIsHeld: Another process writes this run.
         TrainingFailed: The loss is no longer finite; run.json then says ``failed``.
     """
     data = data if data is not None else load_dataset(config.dataset)
@@ -50,10 +51,18 @@ def pretrain(config: Config, out: str | Path, data: ImageData | None = None) -> 
     fabric = Fabric(accelerator=config.training.accelerator, devices=1, precision=config.training.precision)
     if config.training.compile and OBJECTIVES.get(config.objective.name).trains and not run.finished:
         check_compiler(fabric.device)
-    run.claim(config)
-    check_same_images(run, data)
     if run.finished:
+        run.claim(config)
+        check_same_images(run, data)
         return run
+    with run.held():
+        run.claim(config)
+        check_same_images(run, data)
+        return run if run.finished else _pretrain(config, data, run, fabric)
+
+
+def _pretrain(config: Config, data: ImageData, run: RunDirectory, fabric: Fabric) -> RunDirectory:
+    """What is left of a run that is this process's to write."""
     started = time.perf_counter()
     if fabric.device.type == "cpu":
         keep_freed_memory()
