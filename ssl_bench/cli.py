@@ -6,7 +6,7 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -15,9 +15,10 @@ from ssl_bench.cli_measure import analysis_lines, evaluation_lines, measured_tar
 from ssl_bench.cli_noise import noise_app
 from ssl_bench.cli_runs import runs_app
 from ssl_bench.config import AlignConfig, Config, validate
-from ssl_bench.errors import UserError
+from ssl_bench.errors import UserError, warn
 from ssl_bench.files import replace_file
 from ssl_bench.launching.preemption import preemptible
+from ssl_bench.launching.settings import Launcher, check_launcher
 
 # What typer makes of Ctrl-C.
 INTERRUPTED = 130
@@ -46,6 +47,8 @@ SHOWN_ANYWAY = ("objective.name", "noise", "target", "views.noise", "backbone.na
 def compare(
     settings: Settings = None,
     out: Annotated[Path, typer.Option(help="Directory of the comparison.")] = Path("runs/compare"),
+    launcher: Annotated[str, typer.Option(help="Who does the runs: local, slurm, or commands (printed).")] = "local",
+    jobs: Annotated[int, typer.Option(help="Runs done at once by --launcher local.")] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Pretrain, evaluate and analyze a matrix of runs, then report. Finished runs are kept, missing ones are run.
@@ -53,13 +56,20 @@ def compare(
     A key that takes a list spans the matrix: objective=[autoencoder,simclr] seed=[0,1,2].
     """
     raw = load_settings(settings)
+    check_launcher(launcher, jobs)
     with preemptible(out):
         from ssl_bench.comparison import compare as run
 
-        summary = run(raw, out)
-    failed = [row for row in summary["runs"] + summary["baselines"] if row["error"]]
+        summary = run(raw, out, cast(Launcher, launcher), jobs)
+    if launcher == "commands":
+        if summary["commands"] or as_json:
+            show(summary, as_json, lambda: summary["commands"])
+        else:
+            warn("nothing is left to do: the same command without --launcher commands writes the report")
+        return
+    undone = [row for row in summary["runs"] + summary["baselines"] if row["error"] or row["status"] != "finished"]
     show(summary, as_json, lambda: _comparison_lines(summary, out))
-    if failed:
+    if undone:
         raise typer.Exit(1)
 
 

@@ -9,26 +9,43 @@ from typing import Any
 from ssl_bench.across_runs import label_free, order_of_runs
 from ssl_bench.config import Config, flatten
 from ssl_bench.files import write_json
+from ssl_bench.launching.commands import commands
 from ssl_bench.launching.in_turn import run_in_turn
+from ssl_bench.launching.settings import Launcher, check_launcher
+from ssl_bench.launching.side_by_side import run_side_by_side
+from ssl_bench.launching.slurm import run_by_slurm
 from ssl_bench.planning import Plan, make_plan
 from ssl_bench.runs.summary import summarise_runs
 from ssl_bench.shelf import Shelf
 
 
-def compare(raw: Mapping[str, Any], out: str | Path) -> dict[str, Any]:
+def compare(raw: Mapping[str, Any], out: str | Path, launcher: Launcher = "local", jobs: int = 1) -> dict[str, Any]:
     """Run the matrix, keep what is finished, and write summary.json and the report.
 
     Args:
         raw: Nested settings (see ``load_config``); a list where one value is wanted spans the matrix.
         out: The directory of the comparison; runs lie in ``runs/`` there.
+        launcher: Who does the runs: ``local``, this process or, with ``jobs``, processes on this host; ``slurm``, jobs
+            as the section ``launcher`` says, which are waited for; ``commands``, whoever runs the lines returned.
+        jobs: How many runs are done at once by ``local``.
 
-    Returns: The summary.
+    Returns: The summary; with ``commands`` nothing is run, and there are only the ``commands`` that do what is missing.
 
     Raises: UserError before anything is run, if any cell is impossible.
     """
+    check_launcher(launcher, jobs)
     shelf = Shelf()
-    plan = make_plan(raw, Path(out), shelf)
-    run_in_turn(plan, shelf)
+    plan = make_plan(raw, Path(out), shelf, launcher)
+    if launcher == "commands":
+        return {"schema": 1, "commands": commands(plan)}
+    if launcher == "slurm" or jobs > 1:
+        shelf.clear()  # those who do the runs have their own
+    if launcher == "slurm":
+        run_by_slurm(plan)
+    elif jobs > 1:
+        run_side_by_side(plan, jobs)
+    else:
+        run_in_turn(plan, shelf)
     return gather(plan)
 
 

@@ -9,6 +9,7 @@ from ssl_bench.errors import UserError
 from ssl_bench.evaluation.evaluator import evaluation_question
 from ssl_bench.measuring import analysis_question, analyze, evaluate, is_measured
 from ssl_bench.runs.directory import RunDirectory
+from ssl_bench.runs.lock import RunIsHeld
 from ssl_bench.shelf import Shelf
 from ssl_bench.training.loop import TrainingFailed
 from ssl_bench.training.pretraining import pretrain
@@ -22,6 +23,7 @@ def complete(path: str | Path, shelf: Shelf | None = None) -> RunDirectory:
         shelf: Where its dataset and bench may be already.
 
     Raises:
+        RunIsHeld: Another process does it.
         UserError: It is no run, or cannot be done. If it is one, run.json says why.
         TrainingFailed: The loss is no longer finite; run.json says so too.
     """
@@ -34,6 +36,8 @@ def complete(path: str | Path, shelf: Shelf | None = None) -> RunDirectory:
             evaluate(run.path, config.evaluation, data)
         if not processes.agreed(_analyzed(run)):
             analyze(run.path, config.analysis, data, shelf.bench(config.dataset, config.analysis))
+    except RunIsHeld:
+        raise
     except (TrainingFailed, UserError) as error:
         if processes.is_first():
             run.update(error=str(error))
@@ -46,8 +50,7 @@ def complete(path: str | Path, shelf: Shelf | None = None) -> RunDirectory:
 def is_complete(run: RunDirectory) -> bool:
     """Whether nothing is left to do of a run."""
     try:
-        done = run.finished and run.record().get("error") is None
-        return done and run.damage() is None and _evaluated(run) and _analyzed(run)
+        return run.finished and _evaluated(run) and _analyzed(run) and run.record().get("error") is None
     except UserError:  # a broken file: whoever completes the run says which
         return False
 

@@ -77,12 +77,15 @@ def baseline_cells(configs: list[Config], names: tuple[str, ...]) -> list[Config
     return _unique(made)
 
 
-def resolve_cells(configs: list[Config], data: Mapping[str, ImageData]) -> tuple[list[Config], list[Skipped]]:
+def resolve_cells(
+    configs: list[Config], data: Mapping[str, ImageData], gpu: bool | None = None
+) -> tuple[list[Config], list[Skipped]]:
     """Resolve every cell; an objective that none of the backbones suits is a mistake, one that some do not is skipped.
 
     Args:
         configs: The cells.
         data: The datasets, by :func:`dataset_key`.
+        gpu: Whether there is a GPU where they will be run; by default, whether there is one here.
 
     Raises: UserError.
     """
@@ -91,7 +94,7 @@ def resolve_cells(configs: list[Config], data: Mapping[str, ImageData]) -> tuple
     refused: dict[str, UserError] = {}
     for config in configs:
         try:
-            resolved.append(resolve(config, data[dataset_key(config)]))
+            resolved.append(resolve(config, data[dataset_key(config)], gpu))
         except UserError as error:
             reason = _unsupported(config, data[dataset_key(config)])
             if reason is None:

@@ -15,7 +15,7 @@ from ssl_bench.data.images import ImageData, Split, Statistics
 from ssl_bench.data.subspace import check_subspace
 from ssl_bench.errors import UserError
 from ssl_bench.evaluation.evaluator import asked_probes
-from ssl_bench.launching.settings import LauncherConfig
+from ssl_bench.launching.settings import Launcher, LauncherConfig
 from ssl_bench.matrix import BASELINES, Skipped, axes, baseline_cells, cells, dataset_key, resolve_cells
 from ssl_bench.objectives import OBJECTIVES
 from ssl_bench.overrides import expand_short_forms
@@ -67,13 +67,14 @@ class Outline(ImageData):
         return Statistics((0.0,) * self.channels, 1.0)
 
 
-def make_plan(raw: Mapping[str, Any], out: Path, shelf: Shelf) -> Plan:
+def make_plan(raw: Mapping[str, Any], out: Path, shelf: Shelf, launcher: Launcher = "local") -> Plan:
     """The runs of a comparison, with a directory each, which holds its configuration and waits unless there was one.
 
     Args:
         raw: Nested settings (see ``load_config``); a list where one value is wanted spans the matrix.
         out: The directory of the comparison; runs lie in ``runs/`` there.
         shelf: Where datasets are loaded.
+        launcher: Who will do the runs.
 
     Raises: UserError before anything is written, if any cell is impossible.
     """
@@ -93,8 +94,9 @@ def make_plan(raw: Mapping[str, Any], out: Path, shelf: Shelf) -> Plan:
     for config in wanted:
         if dataset_key(config) not in data:
             data[dataset_key(config)] = _outline(config.dataset, shelf)
-    main, skipped = resolve_cells(wanted, data)
-    baselines, _ = resolve_cells(references, data)
+    gpu = _gpu_there(launcher, own.launcher)
+    main, skipped = resolve_cells(wanted, data, gpu)
+    baselines, _ = resolve_cells(references, data, gpu)
     for config in main:
         check_evaluation(config, data[dataset_key(config)])
     chance = data[dataset_key(wanted[0])].chance
@@ -110,6 +112,13 @@ def run_path(out: Path, config: Config) -> Path:
     words += [config.dataset.subspace or ""]
     readable = re.sub(r"[^a-z0-9.]+", "_", "_".join(word for word in words if word).lower()).strip("_.")[:80]
     return out / "runs" / f"{readable}_seed{config.seed}_{identity(config)}"
+
+
+def _gpu_there(launcher: Launcher, settings: LauncherConfig) -> bool | None:
+    """Whether runs will see a GPU: a job has those it asks for, whatever there is where it is sent from."""
+    if launcher == "slurm":
+        return settings.gpus > 0
+    return True if launcher == "commands" and settings.gpus else None
 
 
 def _outline(config: DatasetConfig, shelf: Shelf) -> ImageData:

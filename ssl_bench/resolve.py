@@ -43,13 +43,19 @@ def drop_unused(config: Config) -> Config:
     return config.model_copy(update=changes)
 
 
-def resolve(config: Config, data: ImageData) -> Config:
+def resolve(config: Config, data: ImageData, gpu: bool | None = None) -> Config:
     """The complete configuration of a run on a dataset. Resolving it again changes nothing.
+
+    Args:
+        config: What was asked for.
+        data: The dataset, or an outline of it.
+        gpu: Whether there is a GPU where the run will be done; by default, whether there is one here.
 
     Raises: UserError for an unknown name or option, a setting the objective does not take, or an impossible pair.
     """
     objective = OBJECTIVES.get(config.objective.name)
     name = config.objective.name
+    on_gpu = config.training.accelerator != "cpu" and (torch.cuda.is_available() if gpu is None else gpu)
     options = section_options(config.objective, objective.options_model, "objective")
     if config.noise is not None and objective.default_noise is None:
         raise UserError(
@@ -68,7 +74,7 @@ def resolve(config: Config, data: ImageData) -> Config:
     views_noise = config.views.noise
     resolve_recipe(config.views, objective.views.recipe, data.image_size)
     if objective.trains:
-        _check_training(config, data, objective.views.count)
+        _check_training(config, data, objective.views.count, on_gpu)
     rate = config.training.learning_rate or DEFAULT_RATES[config.training.optimizer]
     return config.model_copy(
         update={
@@ -77,7 +83,9 @@ def resolve(config: Config, data: ImageData) -> Config:
             "target": canonical_target(config.target) if config.target else None,
             "views": config.views.model_copy(update={"noise": canonical(views_noise) if views_noise else None}),
             "backbone": _resolve_backbone(config, data, objective),
-            "training": config.training.model_copy(update={"learning_rate": rate, "precision": _precision(config)}),
+            "training": config.training.model_copy(
+                update={"learning_rate": rate, "precision": _precision(config, on_gpu)}
+            ),
         }
     )
 
@@ -113,13 +121,9 @@ def _resolve_backbone(config: Config, data: ImageData, objective: type[Objective
     return chosen.model_copy(update={"embedding": info.embedding})
 
 
-def _precision(config: Config) -> str:
+def _precision(config: Config, on_gpu: bool) -> str:
     """Float32 on a CPU, bf16 on a GPU, unless the user says otherwise; part of what a run is."""
-    return config.training.precision or ("bf16-mixed" if _on_gpu(config) else "32-true")
-
-
-def _on_gpu(config: Config) -> bool:
-    return config.training.accelerator != "cpu" and torch.cuda.is_available()
+    return config.training.precision or ("bf16-mixed" if on_gpu else "32-true")
 
 
 def cpu_multiplies_bf16() -> bool:
@@ -129,7 +133,7 @@ def cpu_multiplies_bf16() -> bool:
     return any(query() for query in queries if query is not None)
 
 
-def _check_training(config: Config, data: ImageData, views: int) -> None:
+def _check_training(config: Config, data: ImageData, views: int, on_gpu: bool) -> None:
     settings = config.training
     if settings.batch_size > len(data.train):
         raise UserError(
@@ -145,9 +149,9 @@ def _check_training(config: Config, data: ImageData, views: int) -> None:
             f"training.accumulate={settings.accumulate} leaves {config.objective.name!r} one image at a time, "
             "and nothing to compare it with: use less"
         )
-    if settings.accelerator == "gpu" and not torch.cuda.is_available():
+    if settings.accelerator == "gpu" and not on_gpu:
         raise UserError("training.accelerator=gpu, but torch sees no GPU here: use training.accelerator=auto")
-    if settings.precision == "bf16-mixed" and not _on_gpu(config) and not cpu_multiplies_bf16():
+    if settings.precision == "bf16-mixed" and not on_gpu and not cpu_multiplies_bf16():
         raise UserError(
             "training.precision=bf16-mixed, but this CPU has no instructions for bf16 and would be many times slower "
             "than in float32: use training.precision=32-true"

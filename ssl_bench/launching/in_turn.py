@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
+import time
+
 from rich.console import Console
 
 from ssl_bench.completing import complete
+from ssl_bench.config import Config
 from ssl_bench.errors import UserError
 from ssl_bench.planning import Plan
+from ssl_bench.runs.lock import RunIsHeld, is_held
 from ssl_bench.shelf import Shelf
 from ssl_bench.training.loop import TrainingFailed
 from ssl_bench.training.pretraining import title
 
+# Seconds between two looks at the runs that other processes do.
+POLL = 2.0
+
 
 def run_in_turn(plan: Plan, shelf: Shelf) -> None:
-    """Do what is missing. A failure is recorded in its run, not raised."""
+    """Do what is missing; what others do already, when they are through. Failures are recorded, not raised."""
     console = Console(stderr=True, highlight=False)
     every = plan.every()
-    for number, config in enumerate(every, start=1):
-        console.print(f"[{number}/{len(every)}] {title(config)}", markup=False)
-        try:
-            complete(plan.run(config).path, shelf)
-        except (TrainingFailed, UserError) as error:
-            console.print(f"  failed: {error}", markup=False, soft_wrap=True)
+    names = [f"[{number}/{len(every)}] {title(config)}" for number, config in enumerate(every, start=1)]
+    cells = list(zip(every, names, strict=True))
+    for config, name in [cell for cell in cells if not _do(*cell, plan, shelf, console)]:
+        while is_held(plan.run(config).path) or not _do(config, name, plan, shelf, console):
+            time.sleep(POLL)
+
+
+def _do(config: Config, name: str, plan: Plan, shelf: Shelf, console: Console) -> bool:
+    """Do one run, or find that another process does it: then ``False``."""
+    console.print(name, markup=False)
+    try:
+        complete(plan.run(config).path, shelf)
+    except RunIsHeld as error:
+        console.print(f"  later: {error}", markup=False, soft_wrap=True)
+        return False
+    except (TrainingFailed, UserError) as error:
+        console.print(f"  failed: {error}", markup=False, soft_wrap=True)
+    return True

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 from pydantic import Field
 
 from ssl_bench.config import Options
+from ssl_bench.errors import UserError, did_you_mean
+
+Launcher = Literal["local", "commands", "slurm"]
 
 
 class LauncherConfig(Options):
@@ -31,4 +36,17 @@ class LauncherConfig(Options):
     python: str | None = None
     srun: tuple[str, ...] = ()
     setup: tuple[str, ...] = ()
-    sbatch: dict[str, str | int] = Field(default_factory=dict)
+    sbatch: dict[str, str | int | bool] = Field(default_factory=dict)
+
+
+def check_launcher(launcher: str, jobs: int) -> None:
+    """Whether there is such a launcher, and ``--jobs`` means something to it.
+
+    Raises: UserError if not.
+    """
+    if launcher not in get_args(Launcher):
+        raise UserError(f"--launcher {launcher}: there is none; {did_you_mean(launcher, get_args(Launcher))}")
+    if jobs < 1:
+        raise UserError(f"--jobs {jobs}: how many runs are done at once, 1 or more")
+    if jobs > 1 and launcher != "local":
+        raise UserError(f"--jobs is for --launcher local; with {launcher} the scheduler decides: leave it out")
