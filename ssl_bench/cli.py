@@ -22,6 +22,8 @@ from ssl_bench.launching.settings import Launcher, check_launcher
 
 # What typer makes of Ctrl-C.
 INTERRUPTED = 130
+# What typer raises for a command line that is not as help says: of click, which newer versions of it have inside.
+WRONG_USE: type[Exception] = typer.BadParameter.__mro__[1]
 
 app = typer.Typer(
     name="ssl-bench",
@@ -171,14 +173,16 @@ def main() -> None:
     # Said by Lightning wherever Slurm is installed, even where nobody wants it.
     warnings.filterwarnings("ignore", message="The `srun` command is available on your system but is not used")
     try:
-        app()
+        status = app(prog_name="ssl-bench", standalone_mode=False)
+        if status == INTERRUPTED:
+            print("ssl-bench: interrupted; the same command goes on with what is finished", file=sys.stderr)
+        sys.exit(status or 0)
     except UserError as error:
         print(f"ssl-bench: {error}", file=sys.stderr)
         sys.exit(2)
-    except SystemExit as end:
-        if end.code == INTERRUPTED:
-            print("ssl-bench: interrupted; the same command goes on with what is finished", file=sys.stderr)
-        raise
+    except WRONG_USE as error:
+        print(f"ssl-bench: {_usage(error)}", file=sys.stderr)
+        sys.exit(2)
     except BrokenPipeError:
         # The reader of our output left (``| head``); nothing is wrong.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -191,6 +195,14 @@ def main() -> None:
             raise
         print(f"ssl-bench: {error}", file=sys.stderr)
         sys.exit(1)
+
+
+def _usage(error: Any) -> str:
+    """What is wrong with a command line, in one line; all of its help where nothing was asked."""
+    command = error.ctx.command_path if error.ctx is not None else "ssl-bench"
+    if "Usage:" in error.format_message():  # a group of commands, and none of them
+        return f"a command is needed\n{error.format_message()}"
+    return str(UserError(f"{error.format_message().rstrip('.')}; see {command} --help"))
 
 
 def _source(settings: list[str] | None) -> str:

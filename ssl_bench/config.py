@@ -45,6 +45,10 @@ YOUNGER = {
     "training.sync_batchnorm": True,
 }
 
+# More than anybody means of epochs or dimensions, and the largest side of an image in pixels: what is above is a slip.
+MOST = 1_000_000
+LARGEST_IMAGE = 4096
+
 # Characters of a wrong value that a message repeats.
 LONGEST_SHOWN = 200
 
@@ -78,7 +82,7 @@ class BackboneConfig(Options):
 
     name: str = "resnet_micro"
     embedding: Literal["latent", "mean", "cls"] | None = None
-    latent_dim: int = Field(64, ge=1)
+    latent_dim: int = Field(64, ge=1, le=MOST)
     patch_size: int | None = Field(None, ge=1)
 
 
@@ -139,7 +143,7 @@ class TrainingConfig(Options):
     all processes unless ``sync_batchnorm`` is false. ``deterministic`` refuses what may differ from run to run.
     """
 
-    epochs: int = Field(20, ge=0)
+    epochs: int = Field(20, ge=0, le=MOST)
     batch_size: int = Field(256, ge=2)
     optimizer: Literal["adamw", "sgd", "lars"] = "adamw"
     learning_rate: float | None = Field(None, gt=0)
@@ -157,7 +161,7 @@ class TrainingConfig(Options):
     strategy: Literal["ddp", "fsdp"] = "ddp"
     sync_batchnorm: bool = True
     deterministic: bool = False
-    snapshots: int = Field(12, ge=3)
+    snapshots: int = Field(12, ge=3, le=10_000)
     log_every: int = Field(10, ge=1)
     checkpoint_seconds: float = Field(30.0, ge=0)
 
@@ -174,7 +178,7 @@ class EvaluationConfig(Options):
     layer: int | None = Field(None, ge=1)
     standardise: bool = True
     held_out: float = Field(0.1, gt=0, lt=1)
-    probe_epochs: int = Field(50, ge=1)
+    probe_epochs: int = Field(50, ge=1, le=MOST)
     probe_batch_size: int = Field(256, ge=1)
     learning_rates: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0), min_length=1
@@ -183,7 +187,7 @@ class EvaluationConfig(Options):
     knn_k: tuple[Annotated[int, Field(ge=1)], ...] = Field((20, 1, 5, 200), min_length=1)
     shots: tuple[Annotated[int, Field(ge=1)], ...] = Field((1, 5, 10), min_length=1)
     draws: int = Field(20, ge=2)
-    finetune_epochs: int = Field(10, ge=1)
+    finetune_epochs: int = Field(10, ge=1, le=MOST)
     snapshot: Literal["last", "all"] | int = "last"
     seed: int = 0
 
@@ -224,7 +228,7 @@ class EncoderConfig(Options):
 
     weights: str | None = None
     partial: bool = False
-    image_size: int | None = Field(None, ge=1)
+    image_size: int | None = Field(None, ge=1, le=LARGEST_IMAGE)
     mean: tuple[float, ...] | None = None
     std: tuple[Annotated[float, Field(gt=0)], ...] | None = None
 

@@ -122,10 +122,10 @@ def _views_beside(config: Config, configs: list[Config]) -> ViewsConfig:
 
 
 def _unsupported(config: Config, data: ImageData) -> str | None:
-    from ssl_bench.backbones import make_backbone
+    from ssl_bench.backbones.outline import outline_backbone
 
     return OBJECTIVES.get(config.objective.name).unsupported(
-        make_backbone(config.backbone, data.image_size, data.channels).info
+        outline_backbone(config.backbone, data.image_size, data.channels).info
     )
 
 

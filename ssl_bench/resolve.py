@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 
 from ssl_bench.backbones import make_backbone
+from ssl_bench.backbones.base import Backbone
 from ssl_bench.backbones.feature_point import FeaturePoint
+from ssl_bench.backbones.outline import outline_backbone
 from ssl_bench.config import (
     DEFAULT_RATES,
     BackboneConfig,
@@ -18,9 +21,10 @@ from ssl_bench.config import (
 from ssl_bench.data.images import ImageData
 from ssl_bench.data.views import resolve_recipe
 from ssl_bench.errors import UserError
+from ssl_bench.memory import available_memory
 from ssl_bench.noise import canonical
 from ssl_bench.objectives import OBJECTIVES
-from ssl_bench.objectives.base import Objective
+from ssl_bench.objectives.base import Given, Objective
 from ssl_bench.targets import canonical_target
 
 
@@ -82,7 +86,7 @@ def resolve(config: Config, data: ImageData, gpu: bool | None = None) -> Config:
             "noise": canonical(noise) if noise else None,
             "target": canonical_target(config.target) if config.target else None,
             "views": config.views.model_copy(update={"noise": canonical(views_noise) if views_noise else None}),
-            "backbone": _resolve_backbone(config, data, objective),
+            "backbone": _resolve_backbone(config, data, objective, here=gpu is None),
             "training": config.training.model_copy(
                 update={"learning_rate": rate, "precision": _precision(config, on_gpu)}
             ),
@@ -105,7 +109,7 @@ def check_evaluation(config: Config, data: ImageData) -> None:
         raise UserError(f"evaluation.shots={max(asked.shots)}: the smallest class has {smallest} training images")
 
 
-def _resolve_backbone(config: Config, data: ImageData, objective: type[Objective]) -> BackboneConfig:
+def _resolve_backbone(config: Config, data: ImageData, objective: type[Objective], here: bool) -> BackboneConfig:
     """The backbone with its embedding settled, after asking whether the objective can train it."""
     chosen = config.backbone
     if objective.fixed_backbone is not None:
@@ -113,12 +117,44 @@ def _resolve_backbone(config: Config, data: ImageData, objective: type[Objective
         return chosen.model_copy(update=fixed)
     if chosen.name == "pixels":
         raise UserError("backbone 'pixels' trains nothing: use objective=pixels")
-    with torch.random.fork_rng(devices=[]):
-        info = make_backbone(chosen, data.image_size, data.channels).info
+    outline = outline_backbone(chosen, data.image_size, data.channels)
+    info = outline.info
     reason = objective.unsupported(info)
     if reason is not None:
         raise UserError(reason)
+    if here:  # the memory of another machine is not known
+        _check_weights(_count_weights(outline, config, data, objective), config, objective)
     return chosen.model_copy(update={"embedding": info.embedding})
+
+
+def _count_weights(outline: Backbone, config: Config, data: ImageData, objective: type[Objective]) -> int:
+    """How many weights a run has, its heads included."""
+    whole: nn.Module = outline
+    options = section_options(config.objective, objective.options_model, "objective")
+    try:
+        with torch.device("meta"), torch.random.fork_rng(devices=[]):
+            whole = objective.build(outline, options, Given(data.classes))
+    except UserError:
+        raise
+    except Exception:  # heads that cannot be outlined: without its noise, or by third-party code
+        whole = outline
+    return sum(weight.numel() for weight in whole.parameters())
+
+
+def _check_weights(count: int, config: Config, objective: type[Objective]) -> None:
+    """Refuse a network that this machine has no memory for, before it is built.
+
+    Raises: UserError.
+    """
+    # In float32: the weights; when they are trained here, also their gradients and the two moments of AdamW.
+    copies = 4 if objective.trains and (config.training.accelerator == "cpu" or not torch.cuda.is_available()) else 1
+    free = available_memory()
+    if free is not None and 4 * copies * count > free:
+        raise UserError(
+            f"backbone {config.backbone.name!r} with objective {config.objective.name!r} has {count:,} weights, which "
+            f"take {4 * copies * count / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB of memory are free: use a smaller "
+            "backbone, a smaller backbone.latent_dim, or smaller images"
+        )
 
 
 def _precision(config: Config, on_gpu: bool) -> str:

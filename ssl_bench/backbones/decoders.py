@@ -19,6 +19,10 @@ from ssl_bench.errors import UserError
 DecoderKind = Literal["convolution", "transformer"]
 DecoderSource = Literal["embedding", "spatial"]
 
+# More than any decoder has: what is above is a slip.
+WIDEST = 16_384
+DEEPEST = 100
+
 
 class ConvolutionDecoder(nn.Module):
     """Upsampling by two, then a 3 x 3 convolution, until the image size is reached.

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from pydantic import Field
 
+from ssl_bench.config import LARGEST_IMAGE
 from ssl_bench.data.broken import leave_out_broken
 from ssl_bench.data.decoded import Sample, decoded
 from ssl_bench.data.images import ImageData
@@ -34,7 +35,7 @@ class Folder(Source):
     """
 
     file: str
-    image_size: int = Field(ge=1, le=4096)
+    image_size: int = Field(ge=1, le=LARGEST_IMAGE)
     test_share: float = Field(0.2, gt=0, le=0.5)
     skip_broken: bool = False
 

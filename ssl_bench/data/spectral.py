@@ -16,9 +16,11 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from ssl_bench.config import LARGEST_IMAGE
 from ssl_bench.data.images import ImageData, Split
 from ssl_bench.data.source import Source
 from ssl_bench.errors import UserError
+from ssl_bench.memory import available_memory
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -45,7 +47,7 @@ class Spectral(Source):
     """
 
     classes: int = Field(8, ge=2)
-    size: int = Field(32, ge=4)
+    size: int = Field(32, ge=4, le=LARGEST_IMAGE)
     channels: int = Field(1, ge=1)
     band: tuple[float, float] = (0.2, 0.35)
     share: float = Field(0.15, ge=0, lt=1)
@@ -66,10 +68,22 @@ class Spectral(Source):
 
     def load(self, roots: Sequence[Path], *, download: bool) -> ImageData:
         """See :meth:`Source.load`; nothing is looked for or fetched."""
+        self._check_memory()
         train = _make_split(self, self.samples, np.random.default_rng([self.seed, _TRAIN]))
         test = _make_split(self, self.test_samples, np.random.default_rng([self.seed, _TEST]))
         details: dict[str, object] = {"pixel_mean": PIXEL_MEAN, "pixel_std": PIXEL_STD}
         return ImageData("spectral", train, test, self.classes, details)
+
+    def _check_memory(self) -> None:
+        """Raises: UserError if the images, or the planes of frequencies they are made from, need more than is free."""
+        plane = self.channels * self.size**2
+        needed = (self.samples + self.test_samples) * plane + 8 * (self.classes + 8) * plane
+        free = available_memory()
+        if free is not None and needed > free:
+            raise UserError(
+                f"dataset 'spectral': {self.samples + self.test_samples:,} images of {self.channels} x {self.size} x "
+                f"{self.size} need {needed / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB of memory are free: ask for less"
+            )
 
 
 def background_power(options: Spectral) -> Floats:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field
 
+from ssl_bench.config import LARGEST_IMAGE
 from ssl_bench.data.arrays import read_arrays, to_split, write_arrays
 from ssl_bench.data.decoding import fit_square
 from ssl_bench.data.images import ImageData, Split
@@ -146,7 +147,7 @@ class Imagenette(TorchvisionSet):
 
     facts = Facts("imagenette", "Imagenette", 10, "imagenette2", ({"split": "train"}, {"split": "val"}))
 
-    image_size: int = Field(128, ge=8)
+    image_size: int = Field(128, ge=8, le=LARGEST_IMAGE)
 
     @property
     def archive(self) -> str:

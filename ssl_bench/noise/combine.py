@@ -11,6 +11,7 @@ from torch import Generator, Tensor
 from ssl_bench.data.images import ImageData
 from ssl_bench.noise import from_spec, make_noise
 from ssl_bench.noise.base import Noise, Shape
+from ssl_bench.noise.strength import STRONGEST
 from ssl_bench.spec import Spec
 
 
@@ -59,7 +60,7 @@ class Mixture(Noise):
     """``mixture(parts=[...], weights=[...])``: each image gets one part, by chance; equal by default."""
 
     parts: tuple[Part, ...] = Field(min_length=1)
-    weights: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...] | None = None
+    weights: tuple[Annotated[float, Field(ge=0, le=STRONGEST**2)], ...] | None = None
 
     @model_validator(mode="after")
     def _one_weight_a_part(self) -> Self:

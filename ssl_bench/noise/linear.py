@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Generator, Tensor
 from torch.nn import functional
 
+from ssl_bench.config import LARGEST_IMAGE
 from ssl_bench.data.frequency import radial_frequency
 from ssl_bench.noise.base import Noise, Shape
 from ssl_bench.noise.placed import placed
@@ -43,7 +44,7 @@ class Filter(Noise):
 class Blur(Filter):
     """``blur(sigma)``: Gaussian blur of ``sigma`` pixels, periodic borders."""
 
-    sigma: float = Field(ge=0, allow_inf_nan=False)
+    sigma: float = Field(ge=0, le=LARGEST_IMAGE)
 
     def transfer(self, height: int, width: int) -> Tensor:
         """See :meth:`Filter.transfer`."""
@@ -96,7 +97,7 @@ class Downsample(Noise):
     The squares tile the image from its upper left corner; the last ones are cut where the image ends.
     """
 
-    factor: int = Field(ge=1)
+    factor: int = Field(ge=1, le=LARGEST_IMAGE)
 
     def sample(self, images: Tensor, generator: Generator) -> Tensor:
         """See :meth:`Noise.sample`."""

@@ -6,6 +6,7 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
+from ssl_bench.config import LARGEST_IMAGE
 from ssl_bench.noise.base import Shape
 from ssl_bench.noise.masking import Masking
 from ssl_bench.noise.strength import Ratio, draw, kept
@@ -19,7 +20,7 @@ class Mask(Masking):
     """
 
     ratio: Ratio
-    patch: int = Field(ge=1)
+    patch: int = Field(ge=1, le=LARGEST_IMAGE)
 
     def keep(self, images: Tensor, generator: Generator) -> Tensor:
         """See :meth:`Masking.keep`."""

@@ -19,7 +19,7 @@ class Oriented(Stationary):
     ``width`` is the half-width of the wedge, up to 90, which is isotropic.
     """
 
-    angle: float = Field(allow_inf_nan=False)
+    angle: float = Field(ge=-360, le=360)
     width: float = Field(22.5, gt=0, le=90)
     alpha: float = Field(0.0, ge=-50, le=50)
 

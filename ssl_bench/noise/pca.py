@@ -8,11 +8,12 @@ import torch
 from pydantic import Field, PrivateAttr
 from torch import Generator, Tensor
 
+from ssl_bench.config import LARGEST_IMAGE
 from ssl_bench.data.images import ImageData
 from ssl_bench.data.moments import band_widths, eigenbasis, same_components
 from ssl_bench.errors import UserError
 from ssl_bench.noise.base import Noise, Shape
-from ssl_bench.noise.strength import Ratio, Strength, draw, kept, mean_square
+from ssl_bench.noise.strength import STRONGEST, Ratio, Strength, draw, kept, mean_square
 
 # Images whose patches components are fitted to.
 FITTED = 2000
@@ -57,7 +58,7 @@ class PCANoise(Fitted):
     the noise. Components beyond the rank of the data get none.
     """
 
-    gains: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...] = Field(min_length=1)
+    gains: tuple[Annotated[float, Field(ge=0, le=STRONGEST**2)], ...] = Field(min_length=1)
     sigma: Strength = 1.0
     _variances: Tensor | None = PrivateAttr(default=None)
     # Deviations times components, of the components that have noise; float32, on the device it was last used on.
@@ -154,7 +155,7 @@ class PatchPCA(Fitted):
     patches tile the image; the components are those of the patches of 2,000 training images.
     """
 
-    patch: int = Field(ge=1)
+    patch: int = Field(ge=1, le=LARGEST_IMAGE)
     components: int = Field(ge=1)
     sigma: Strength
 

@@ -12,9 +12,9 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from ssl_bench.noise.stationary import Stationary, ring_index
-from ssl_bench.noise.strength import Strength
+from ssl_bench.noise.strength import STRONGEST, Strength
 
-Power = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Power = Annotated[float, Field(ge=0, le=STRONGEST**2)]
 
 
 class Spectrum(Stationary):

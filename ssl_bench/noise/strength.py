@@ -15,7 +15,10 @@ def _ordered(value: float | tuple[float, float]) -> float | tuple[float, float]:
     return value
 
 
-_Positive = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+# Deviations of the image's own: far more than can be told from infinity in float32 once it is squared and summed.
+STRONGEST = 1e6
+
+_Positive = Annotated[float, Field(ge=0, le=STRONGEST)]
 _Probability = Annotated[float, Field(ge=0, le=1)]
 
 # A number, or (low, high): uniform in that range, one draw an image.

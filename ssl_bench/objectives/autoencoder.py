@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Generator, Tensor, nn
 
 from ssl_bench.backbones.base import Backbone
-from ssl_bench.backbones.decoders import DecoderKind, DecoderSource, make_decoder
+from ssl_bench.backbones.decoders import DEEPEST, WIDEST, DecoderKind, DecoderSource, make_decoder
 from ssl_bench.config import Options
 from ssl_bench.objectives.base import Batch, Given, Objective, StepOutput
 from ssl_bench.targets.base import Target
@@ -23,8 +23,8 @@ class DecoderOptions(Options):
 
     decoder: DecoderKind = "convolution"
     source: DecoderSource = "embedding"
-    decoder_width: int = Field(64, ge=32, multiple_of=32)
-    decoder_depth: int = Field(2, ge=1)
+    decoder_width: int = Field(64, ge=32, le=WIDEST, multiple_of=32)
+    decoder_depth: int = Field(2, ge=1, le=DEEPEST)
 
 
 def reconstruction_mse(reconstruction: Tensor, clean: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Generator, Tensor, nn
 
 from ssl_bench.backbones.base import Backbone, BackboneInfo
-from ssl_bench.backbones.decoders import TokenBlocks
+from ssl_bench.backbones.decoders import DEEPEST, WIDEST, TokenBlocks
 from ssl_bench.backbones.linear import OneDNNLinear
 from ssl_bench.backbones.tokens import put_tokens, take_tokens
 from ssl_bench.config import Options
@@ -23,8 +23,8 @@ class MAEOptions(Options):
 
     ratio: float = Field(0.75, gt=0, lt=1)
     normalise: bool = False
-    decoder_width: int = Field(64, ge=32, multiple_of=32)
-    decoder_depth: int = Field(1, ge=1)
+    decoder_width: int = Field(64, ge=32, le=WIDEST, multiple_of=32)
+    decoder_depth: int = Field(1, ge=1, le=DEEPEST)
 
 
 class MaskedAutoencoder(Objective):

@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from torch.nn import functional
 
 from ssl_bench.backbones.base import Backbone
-from ssl_bench.config import Options
+from ssl_bench.config import MOST, Options
 from ssl_bench.objectives.base import Batch, Given, Objective, StepOutput, Views
 
 
@@ -20,8 +20,8 @@ class SimCLROptions(Options):
     """Temperature of the loss, and the projection head, which is thrown away after training."""
 
     temperature: float = Field(0.5, gt=0)
-    hidden_dim: int = Field(256, ge=1)
-    output_dim: int = Field(128, ge=1)
+    hidden_dim: int = Field(256, ge=1, le=MOST)
+    output_dim: int = Field(128, ge=1, le=MOST)
 
 
 class SimCLR(Objective):

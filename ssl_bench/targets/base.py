@@ -10,9 +10,10 @@ from torch import Tensor
 
 from ssl_bench.config import Options
 from ssl_bench.data.images import ImageData
+from ssl_bench.noise.strength import STRONGEST
 
 # How much an error in a band costs, relative to other bands.
-Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Weight = Annotated[float, Field(ge=0, le=STRONGEST**2)]
 
 
 class Target(Options):
