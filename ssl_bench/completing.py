@@ -50,7 +50,8 @@ def complete(path: str | Path, shelf: Shelf | None = None) -> RunDirectory:
 def is_complete(run: RunDirectory) -> bool:
     """Whether nothing is left to do of a run."""
     try:
-        return run.finished and _evaluated(run) and _analyzed(run) and run.record().get("error") is None
+        done = run.finished and run.record().get("error") is None
+        return done and run.damage() is None and _evaluated(run) and _analyzed(run)
     except UserError:  # a broken file: whoever completes the run says which
         return False
 

@@ -16,6 +16,16 @@ class UserError(Exception):
         super().__init__("".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line))
 
 
+class NotWritten(OSError):
+    """A file could not be written: the disk is full, or may not be written to. The message says what to do."""
+
+    def __init__(self, path: object, why: OSError) -> None:
+        super().__init__(
+            f"{path} could not be written: {why.strerror or why}. What is finished is kept: make room there, or make "
+            "it writable, and give the same command again"
+        )
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """The nearest known word as a hint, else the first few that exist.
 

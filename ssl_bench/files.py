@@ -1,17 +1,25 @@
-"""Files that are whole or not there: written beside, flushed to disk, then renamed."""
+"""Files that are whole or not there: written beside, flushed to disk, then renamed.
+
+Tensors, and JSON that is asked to, carry the hash of what they say, so that a byte that changed later is seen.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ssl_bench.errors import UserError
+from ssl_bench.errors import NotWritten, UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+# The key of a hash, in JSON and in the header of a safetensors file.
+SEAL = "sha256"
 
 
 def given_path(text: str, where: str) -> Path:
@@ -41,21 +49,26 @@ def replace_file(path: Path, write: Callable[[Path], None], name: Callable[[Path
         name: Names the file by what was written, where its own name shall not be that of ``path``.
 
     Returns: The file.
+
+    Raises: NotWritten if the disk is full or may not be written to.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write(part)
-        _flush(part)
+        flush(part)
         path = path.with_name(name(part)) if name is not None else path
         os.replace(part, path)
-        _flush(path.parent)
+        flush(path.parent)
+    except OSError as error:
+        raise NotWritten(path, error) from error
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
     return path
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     """Bring a file, or a folder's list of files, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -73,15 +86,19 @@ def write_text(path: Path, text: str) -> None:
     replace_file(path, write)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Replace a JSON file in one step. NaN and infinity are refused: they are not JSON."""
+def write_json(path: Path, value: Any, *, sealed: bool = False) -> None:
+    """Replace a JSON file in one step. NaN and infinity are refused: they are not JSON.
+
+    ``sealed`` adds the hash of all that it says, which :func:`read_json` checks and takes away.
+    """
+    value = {**value, SEAL: _digest(value)} if sealed else value
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file.
 
-    Raises: UserError if it is not there or not a JSON object.
+    Raises: UserError if it is not there, not a JSON object, or not what was written.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
@@ -91,23 +108,76 @@ def read_json(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} cannot be read: {error}") from error
     if not isinstance(value, dict):
         raise UserError(f"{path} does not hold a JSON object")
+    if value.pop(SEAL, None) not in (None, _digest(value)):
+        raise UserError(f"{path} is damaged: it does not say what was written")
     return value
+
+
+def _digest(value: Mapping[str, Any]) -> str:
+    """The hash of JSON, however it is laid out."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Replace a safetensors file in one step. Tensors are copied to the CPU; shared storage is written twice."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    replace_file(path, lambda part: save_file(plain, part))
+
+    def write(part: Path) -> None:
+        try:
+            save_file(plain, part, metadata={SEAL: _digest_of_tensors(plain)})
+        except SafetensorError as error:  # which hides what the system said
+            raise OSError(str(error)) from error
+
+    replace_file(path, write)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file.
+
+    Raises: UserError if it is not there or damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            seal = (file.metadata() or {}).get(SEAL)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, RuntimeError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+    if seal not in (None, _digest_of_tensors(tensors)):
+        raise UserError(f"{path} is damaged: its tensors are not what was written")
+    return tensors
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file; none where it is not there or damaged."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    try:
+        return read_tensors(path)
+    except UserError:
+        return {}
+
+
+def seal_of_tensors(path: Path) -> str | None:
+    """The hash of what was written to a safetensors file, as its header says; ``None`` where it does not."""
+    from safetensors import SafetensorError, safe_open
 
     try:
-        return load_file(path)
+        with safe_open(path, "pt") as file:
+            return (file.metadata() or {}).get(SEAL)
     except (OSError, SafetensorError):
-        return {}
+        return None
+
+
+def _digest_of_tensors(tensors: Mapping[str, Tensor]) -> str:
+    """The hash of names, types, shapes and numbers."""
+    import torch
+
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

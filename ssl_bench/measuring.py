@@ -16,18 +16,18 @@ from ssl_bench.data.cache import cache_folder
 from ssl_bench.data.images import ImageData
 from ssl_bench.data.load import load_dataset
 from ssl_bench.encoders import is_encoder, open_encoder
-from ssl_bench.errors import UserError
+from ssl_bench.errors import UserError, warn
 from ssl_bench.evaluation.evaluator import evaluation_question, probe
 from ssl_bench.evaluation.precision import full_precision
 from ssl_bench.evaluation.subject import Subject
-from ssl_bench.files import load_tensors, read_json, save_tensors, write_json
+from ssl_bench.files import load_tensors, read_json, read_tensors, save_tensors, write_json
 from ssl_bench.runs.directory import RunDirectory
 from ssl_bench.spectrum import ANALYZERS
 from ssl_bench.spectrum.bench import Bench, make_bench
 from ssl_bench.spectrum.curves import PROTOCOL as SPECTRUM_PROTOCOL
 from ssl_bench.spectrum.curves import examples, measure
 from ssl_bench.spectrum.summary import summarise
-from ssl_bench.subjects import chosen_steps, load_subject, open_run
+from ssl_bench.subjects import chosen_steps, load_subject, open_run, weights_name
 
 
 @full_precision()
@@ -62,23 +62,23 @@ def evaluate(
             entry = probe(subject, data, settings, cache_folder() / "features")
         return {"target": str(target), **_evaluated(data, settings), **entry, "encoder": subject.details}
     run, config, data = open_run(target, data)
-    settings = _with_probes_there(run.evaluation_file, settings or config.evaluation)
+    settings = _with_probes_there(run, settings or config.evaluation)
     question, steps = evaluation_question(settings), chosen_steps(run, settings.snapshot)
     if not is_measured(run, run.evaluation_file, question, settings.snapshot):
         with run.held():
             _probe_left(run, config, data, settings)
-    asked = next(row for row in _stored(run.evaluation_file, question) if row["step"] == steps[-1])
+    asked = next(row for row in _stored(run, run.evaluation_file, question) if row["step"] == steps[-1])
     return {"target": str(target), **_evaluated(data, settings), **asked}
 
 
 def _probe_left(run: RunDirectory, config: Config, data: ImageData, settings: EvaluationConfig) -> None:
     """Enter in evaluation.json what it does not hold of what is asked for."""
-    entries = _stored(run.evaluation_file, evaluation_question(settings))
+    entries = _stored(run, run.evaluation_file, evaluation_question(settings))
     for step in _left(chosen_steps(run, settings.snapshot), entries, f"probes of {run.path.name}"):
         entry = probe(load_subject(run, config, data, step), data, settings, run.cache)
-        _keep_other(run.evaluation_file, entries)
+        _keep_other(run, run.evaluation_file, entries)
         entries = _merged(entries, entry)
-        write_json(run.evaluation_file, {**_evaluated(data, settings), "snapshots": entries})
+        write_json(run.evaluation_file, {**_evaluated(data, settings), "snapshots": entries}, sealed=True)
         run.update(timings=_timings("evaluate", entries))
 
 
@@ -127,7 +127,7 @@ def analyze(
     if not is_measured(run, run.spectrum_file, question, settings.snapshot):
         with run.held():
             _analyze_left(run, config, data, settings, bench, clock)
-    until = [row for row in _stored(run.spectrum_file, question) if row["step"] <= steps[-1]]
+    until = [row for row in _stored(run, run.spectrum_file, question) if row["step"] <= steps[-1]]
     return {"target": str(target), **_analyzed(data, settings), **summarise(bench, until), "snapshots": until}
 
 
@@ -135,7 +135,7 @@ def _analyze_left(
     run: RunDirectory, config: Config, data: ImageData, settings: AnalysisConfig, bench: Bench, clock: Clock
 ) -> None:
     """Enter in spectrum.json what it does not hold of what is asked for."""
-    rows = _stored(run.spectrum_file, analysis_question(settings))
+    rows = _stored(run, run.spectrum_file, analysis_question(settings))
     arrays = load_tensors(run.arrays_file) if rows else {}
     for step in _left(chosen_steps(run, settings.snapshot), rows, f"spectra of {run.path.name}"):
         with clock.part("loading"):
@@ -146,12 +146,13 @@ def _analyze_left(
         if last:
             with clock.part("examples"):
                 arrays |= examples(bench, subject)
-        _keep_other(run.spectrum_file, rows)
+        _keep_other(run, run.spectrum_file, rows)
         # Before the row: what has a row has all that stands beside it.
         save_tensors(run.arrays_file, arrays)
         measured.row["seconds"] |= clock.taken()
         rows = _merged(rows, measured.row)
-        write_json(run.spectrum_file, {**_analyzed(data, settings), **summarise(bench, rows), "snapshots": rows})
+        found = {**_analyzed(data, settings), **summarise(bench, rows), "snapshots": rows}
+        write_json(run.spectrum_file, found, sealed=True)
         run.update(timings=_timings("analyze", rows))
 
 
@@ -163,7 +164,7 @@ def analysis_question(settings: AnalysisConfig) -> dict[str, Any]:
 
 def is_measured(run: RunDirectory, file: Path, question: dict[str, Any], which: str | int) -> bool:
     """Whether a file of measurements answers a question for the snapshots asked for."""
-    return set(chosen_steps(run, which)) <= {row["step"] for row in _stored(file, question)}
+    return set(chosen_steps(run, which)) <= {row["step"] for row in _stored(run, file, question)}
 
 
 def _elsewhere(
@@ -189,34 +190,48 @@ def _left(steps: Sequence[int], rows: Sequence[dict[str, Any]], title: str) -> I
     yield from track(left, title, transient=True, disable=quiet, console=Console(stderr=True))
 
 
-def _stored(file: Path, question: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows of a file of measurements, if they answer the same question."""
-    if not file.exists():
+def _stored(run: RunDirectory, file: Path, question: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of a file of measurements, if they answer the same question, of the snapshots as they are now."""
+    if not file.exists() or _damage(run, file) is not None:
         return []
-    try:
-        content = read_json(file)
-    except UserError:
-        return []  # damaged: measured anew
-    same = all(content.get(key) == value for key, value in question.items())
-    return list(content["snapshots"]) if same else []
+    content = read_json(file)
+    if any(content.get(key) != value for key, value in question.items()):
+        return []
+    weights = {step: weights_name(snapshot) for step, snapshot in run.snapshots().items()}
+    return [row for row in content["snapshots"] if row.get("weights") in (None, weights.get(row["step"]))]
 
 
-def _with_probes_there(file: Path, settings: EvaluationConfig) -> EvaluationConfig:
+def _with_probes_there(run: RunDirectory, settings: EvaluationConfig) -> EvaluationConfig:
     """The settings with the further probes that were made already, so that asking for less takes nothing away."""
     try:
-        there = read_json(file)["settings"]
+        there = read_json(run.evaluation_file)["settings"]
         wider = settings.model_copy(update={"probes": tuple(dict.fromkeys([*there["probes"], *settings.probes]))})
     except (UserError, KeyError, TypeError):
         return settings  # there is none, or it is damaged or of an earlier version
-    return wider if _stored(file, evaluation_question(wider)) else settings
+    return wider if _stored(run, run.evaluation_file, evaluation_question(wider)) else settings
 
 
-def _keep_other(file: Path, rows: Sequence[dict[str, Any]]) -> None:
+def _damage(run: RunDirectory, file: Path) -> str | None:
+    """What is wrong with a file of measurements, or with the arrays beside it, in words."""
+    try:
+        read_json(file)
+        if file == run.spectrum_file:
+            read_tensors(run.arrays_file)
+    except UserError as error:
+        return str(error)
+    return None
+
+
+def _keep_other(run: RunDirectory, file: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Move measurements that answer another question aside, now that the first new one is there to take their place."""
-    if file.exists() and not rows:
-        other = file.with_suffix(".previous.json")
-        os.replace(file, other)
-        Console(stderr=True).print(f"{file} was made with other settings: kept as {other.name}", soft_wrap=True)
+    if not file.exists() or rows:
+        return
+    if (damage := _damage(run, file)) is not None:
+        warn(f"{damage}; {run.path.name} is measured anew")
+        return
+    other = file.with_suffix(".previous.json")
+    os.replace(file, other)
+    Console(stderr=True).print(f"{file} was made with other settings: kept as {other.name}", soft_wrap=True)
 
 
 def _merged(rows: list[dict[str, Any]], row: dict[str, Any]) -> list[dict[str, Any]]:

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ssl_bench.backbones.base import Backbone
@@ -18,6 +16,7 @@ from ssl_bench.data.images import ImageData
 from ssl_bench.data.load import load_dataset
 from ssl_bench.errors import UserError
 from ssl_bench.evaluation.subject import Subject
+from ssl_bench.files import read_tensors, seal_of_tensors
 from ssl_bench.memory import keep_freed_memory
 from ssl_bench.objectives.base import Objective
 from ssl_bench.runs.directory import RunDirectory
@@ -56,9 +55,10 @@ def load_subject(run: RunDirectory, config: Config, data: ImageData, step: int) 
     """
     file = run.snapshot_file(step)
     objective = build_objective(config, data)
+    weights = read_tensors(file)
     try:
-        objective.load_state_dict(load_file(file))
-    except (OSError, SafetensorError, RuntimeError) as error:
+        objective.load_state_dict(weights)
+    except RuntimeError as error:
         raise UserError(f"snapshot {file} cannot be loaded: {str(error).splitlines()[0]}") from error
     objective.eval().requires_grad_(False)
     device = torch.device("cuda" if torch.cuda.is_available() and config.training.accelerator != "cpu" else "cpu")
@@ -69,7 +69,7 @@ def load_subject(run: RunDirectory, config: Config, data: ImageData, step: int) 
         name=run.path.name,
         read=lambda images, point: objective.backbone.read(images.to(device), point),
         device=device,
-        weights=hashlib.sha256(file.read_bytes()).hexdigest()[:16],
+        weights=weights_name(file),
         step=step,
         samples_seen=step * config.training.batch_size,
         trained=step > 0,
@@ -77,6 +77,11 @@ def load_subject(run: RunDirectory, config: Config, data: ImageData, step: int) 
         classify=_if_any(objective, objective.classify, data, device),
         trainable=lambda: _Embedding(copy.deepcopy(objective.backbone)),
     )
+
+
+def weights_name(file: Path) -> str:
+    """Tells the weights of one snapshot from those of another."""
+    return (seal_of_tensors(file) or hashlib.sha256(file.read_bytes()).hexdigest())[:16]
 
 
 class _Embedding(nn.Module):

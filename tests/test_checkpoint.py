@@ -2,11 +2,10 @@ import random
 
 import pytest
 import torch
-from conftest import make_config
 
 from ssl_bench.errors import UserError
+from ssl_bench.runs.directory import RunDirectory
 from ssl_bench.training.checkpoint import State, load_checkpoint, read_checkpoint, write_checkpoint
-from ssl_bench.training.pretraining import pretrain
 
 
 def state(step):
@@ -66,21 +65,12 @@ def test_a_state_may_be_refused_for_another_reason(tmp_path, capsys):
     assert "its metrics are lost" in capsys.readouterr().err
 
 
-def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(tmp_path, capsys):
-    run = pretrain(make_config(), tmp_path / "run")
-    last = {file.name: file.read_bytes() for file in run.snapshots().values()}
-    newest = max(run.checkpoint_folder.iterdir())
-    flip(newest, 1000)
-    run.update(status="running")
-    assert pretrain(make_config(), tmp_path / "run").finished
-    assert newest.name in capsys.readouterr().err
-    assert {file.name: file.read_bytes() for file in run.snapshots().values()} == last
-
-
 def test_a_state_of_other_weights_is_refused(tmp_path):
     module = torch.nn.Linear(3, 2)
     optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
-    write_checkpoint(tmp_path, {**state(3), "optimizer": optimizer.state_dict()})
+    run = RunDirectory(tmp_path)
+    assert load_checkpoint(run, module, optimizer) == State()
+    content = {**state(3), "optimizer": optimizer.state_dict(), "written": run.written(3)}
+    write_checkpoint(run.checkpoint_folder, content)
     with pytest.raises(UserError, match="is whole but does not fit"):
-        load_checkpoint(tmp_path, module, optimizer)
-    assert load_checkpoint(tmp_path / "none", module, optimizer) == State()
+        load_checkpoint(run, module, optimizer)

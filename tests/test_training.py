@@ -142,8 +142,11 @@ def test_a_metrics_line_cut_off_by_a_kill_is_forgotten(tmp_path):
     with run.metrics_file.open("a") as handle:
         handle.write('{"step": 9, "samp')
     assert run.metrics() == rows
-    run.drop_metrics_after(4)
-    assert max(row["step"] for row in run.metrics()) <= 4
+    size = len(run.metrics_file.read_text().splitlines(keepends=True)[0])
+    run.cut_metrics(size)
+    assert run.metrics() == rows[:1]
+    run.cut_metrics(0)
+    assert run.metrics() == []
 
 
 def test_all_objectives_of_a_seed_start_from_the_same_backbone():

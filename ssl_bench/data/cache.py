@@ -7,11 +7,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
-from ssl_bench.files import save_tensors
+from ssl_bench.errors import UserError
+from ssl_bench.files import read_tensors, save_tensors
 
 # Bytes of tensors kept; the eigenbasis of CIFAR-10 has 75 million, and each of its projections has one.
 ROOM = 10 * 2**30
@@ -24,8 +23,8 @@ def cached(name: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Ten
     """
     file = cache_folder() / f"{name}.safetensors"
     try:
-        tensors = load_file(file)
-    except (OSError, SafetensorError):
+        tensors = read_tensors(file)
+    except UserError:
         tensors = compute()
         with contextlib.suppress(OSError):
             save_tensors(file, tensors)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from ssl_bench.config import Config, decides, flatten, identity, to_yaml, validate
-from ssl_bench.errors import UserError
+from ssl_bench.errors import NotWritten, UserError, warn
 from ssl_bench.files import read_json, write_json, write_text
-from ssl_bench.runs import lock
+from ssl_bench.runs import evidence, lock
 from ssl_bench.runs.environment import describe_environment
 from ssl_bench.yaml_files import read_yaml_file
 
@@ -87,6 +87,9 @@ class RunDirectory:
         Raises: UserError if it is not there or broken.
         """
         self.record()
+        return self._stored_config()
+
+    def _stored_config(self) -> Config:
         file = self.path / "config.yaml"
         raw = read_yaml_file(file)
         return validate(Config, raw if isinstance(raw, dict) else {}, str(file))
@@ -97,13 +100,27 @@ class RunDirectory:
         for key, value in entries.items():
             both = isinstance(value, dict) and isinstance(record.get(key), dict)
             record[key] = {**record[key], **value} if both else value
-        write_json(self.record_file, record)
+        write_json(self.record_file, record, sealed=True)
         return record
 
     @property
     def finished(self) -> bool:
         """Whether the run is there and complete."""
         return self.record_file.exists() and self.record().get("status") == "finished"
+
+    def written(self, step: int) -> dict[str, Any]:
+        """Which snapshots there are until a step, and what was logged; see :meth:`damage`."""
+        return evidence.written([file for at, file in self.snapshots().items() if at <= step], self.metrics_file)
+
+    def damage(self, said: Mapping[str, Any] | None = None) -> str | None:
+        """What is lost of what was written, in words; ``None`` if nothing is, or nobody said what there was.
+
+        Args:
+            said: What :meth:`written` said then; by default what the record of a finished run holds of it.
+        """
+        said = self.record() if said is None else said
+        written = said.get("written")
+        return None if written is None else evidence.damage(written, self.path / "snapshots", self.metrics_file)
 
     def add_session(self, **how: Any) -> None:
         """Note in run.json with what, and how, this session goes on: a resumed run may be made by several."""
@@ -142,19 +159,41 @@ class RunDirectory:
         Raises: UserError if it belongs to another configuration, or holds something else.
         """
         self._refuse_strangers()
-        if self.record_file.exists():
-            if self.record().get("id") != identity(config):
-                raise UserError(
-                    f"{self.path} belongs to another configuration{_difference(self.config(), config)}: "
-                    "choose another --out, or delete it"
-                )
-            self._keep_config(config)
-            return
-        self.path.mkdir(parents=True, exist_ok=True)
+        if not self._is_recorded(config):
+            with self.held():
+                if not self._is_recorded(config):
+                    self._keep_config(config)
+                    about = {"schema": 1, "id": identity(config), "status": "waiting", **describe_environment()}
+                    write_json(self.record_file, about, sealed=True)
+        if self.record().get("id") != identity(config):
+            raise UserError(
+                f"{self.path} belongs to another configuration{_difference(self.config(), config)}: "
+                "choose another --out, or delete it"
+            )
         self._keep_config(config)
-        write_json(
-            self.record_file, {"schema": 1, "id": identity(config), "status": "waiting", **describe_environment()}
-        )
+
+    def _is_recorded(self, config: Config) -> bool:
+        """Whether run.json is there and whole. Without it the run begins anew, from the checkpoints there are.
+
+        Raises: UserError if it is damaged, and nothing else says that this is the run of that configuration.
+        """
+        if not self.record_file.exists():
+            return False
+        try:
+            self.record()
+        except UserError as error:
+            if not self.path.name.endswith(identity(config)) and self._known_identity() != identity(config):
+                raise
+            warn(f"{error}; it is made anew, and the run goes on from its newest checkpoint")
+            return False
+        return True
+
+    def _known_identity(self) -> str | None:
+        """The identity of what config.yaml says; ``None`` where it is not there, or is damaged too."""
+        try:
+            return identity(self._stored_config())
+        except UserError:
+            return None
 
     def _refuse_strangers(self) -> None:
         """Leave alone what is a file, or a folder of something else."""
@@ -171,7 +210,7 @@ class RunDirectory:
     def _keep_config(self, config: Config) -> None:
         """Write config.yaml if it says something else: what is asked of a run may change, what it is may not."""
         file, text = self.path / "config.yaml", to_yaml(config)
-        if not file.exists() or file.read_text(encoding="utf-8") != text:
+        if not file.exists() or file.read_bytes() != text.encode():
             write_text(file, text)
 
     def _sweep(self) -> None:
@@ -186,8 +225,11 @@ class RunDirectory:
 
     def append_metrics(self, rows: Iterable[dict[str, Any]]) -> None:
         """Add lines to metrics.jsonl."""
-        with self.metrics_file.open("a", encoding="utf-8") as handle:
-            handle.writelines(json.dumps(row) + "\n" for row in rows)
+        try:
+            with self.metrics_file.open("a", encoding="utf-8") as handle:
+                handle.writelines(json.dumps(row) + "\n" for row in rows)
+        except OSError as error:
+            raise NotWritten(self.metrics_file, error) from error
 
     def metrics(self) -> list[dict[str, Any]]:
         """All whole lines of metrics.jsonl; a line cut off by a kill is left out."""
@@ -203,10 +245,10 @@ class RunDirectory:
                 rows.append(row)
         return rows
 
-    def drop_metrics_after(self, step: int) -> None:
-        """Forget what was logged after the step a run goes on from: it will be logged again."""
-        kept = [row for row in self.metrics() if row["step"] <= step]
-        write_text(self.metrics_file, "".join(json.dumps(row) + "\n" for row in kept))
+    def cut_metrics(self, size: int) -> None:
+        """Forget all but the first ``size`` bytes of metrics.jsonl: what came later will be logged again."""
+        content = self.metrics_file.read_bytes() if self.metrics_file.exists() else b""
+        write_text(self.metrics_file, content[:size].decode("utf-8"))
 
 
 def _difference(old: Config, new: Config) -> str:

@@ -21,16 +21,18 @@ from torch import nn
 
 from ssl_bench.errors import UserError, warn
 from ssl_bench.files import replace_file
+from ssl_bench.runs.directory import RunDirectory
 
 NAME = re.compile(r"step_(\d+)_([0-9a-f]{32})\.pt")
 
 
 @dataclass
 class State:
-    """Where a run is: updates made, and seconds of training so far, over all its sessions."""
+    """Where a run is: updates made, seconds of training so far, over all its sessions, and bytes of its metrics."""
 
     step: int = 0
     seconds: float = 0.0
+    logged: int = 0
 
 
 def write_checkpoint(folder: Path, content: Mapping[str, Any]) -> None:
@@ -42,7 +44,7 @@ def write_checkpoint(folder: Path, content: Mapping[str, Any]) -> None:
     """
     step = int(content["step"])
     written = replace_file(
-        folder / "state", lambda part: torch.save(dict(content), part), lambda part: f"step_{step:08d}_{_hash(part)}.pt"
+        folder / "state", lambda part: _save(content, part), lambda part: f"step_{step:08d}_{_hash(part)}.pt"
     )
     earlier = [file for file in _newest_first(folder) if _step(file) < step]
     for file in _newest_first(folder):
@@ -68,29 +70,33 @@ def read_checkpoint(
         if why is None:
             return content
         there = "the one before it is tried" if file != files[-1] else "the run starts from step 0"
-        warn(f"checkpoint {file} is not used, for {why}: {there}")
+        warn(f"checkpoint {file} is not used ({why}): {there}")
     return None
 
 
-def save_checkpoint(folder: Path, state: State, module: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Keep where module and optimizer are now."""
+def save_checkpoint(run: RunDirectory, state: State, module: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Keep where module and optimizer are now, and what the run has written until now."""
     write_checkpoint(
-        folder,
+        run.checkpoint_folder,
         {
             "step": state.step,
             "seconds": state.seconds,
+            "written": run.written(state.step),
             "module": module.state_dict(),
             "optimizer": optimizer.state_dict(),
         },
     )
 
 
-def load_checkpoint(folder: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> State:
+def load_checkpoint(run: RunDirectory, module: nn.Module, optimizer: torch.optim.Optimizer) -> State:
     """Bring module and optimizer to where the run stopped; the start if there is no whole checkpoint.
+
+    A checkpoint is passed over, too, if a snapshot or what was logged until then is damaged: they will be made again.
 
     Raises: UserError if it holds the state of another module.
     """
-    content = read_checkpoint(folder)
+    folder = run.checkpoint_folder
+    content = read_checkpoint(folder, run.damage)
     if content is None:
         return State()
     try:
@@ -102,7 +108,14 @@ def load_checkpoint(folder: Path, module: nn.Module, optimizer: torch.optim.Opti
             "this code made it; delete the run and start it again"
         ) from error
     _lie_as_weights_do(optimizer)
-    return State(int(content["step"]), float(content["seconds"]))
+    return State(int(content["step"]), float(content["seconds"]), int(content["written"]["metrics"]["bytes"]))
+
+
+def _save(content: Mapping[str, Any], part: Path) -> None:
+    try:
+        torch.save(dict(content), part)
+    except RuntimeError as error:  # which hides what the system said
+        raise OSError(str(error).splitlines()[0]) from error
 
 
 def _read(file: Path) -> dict[str, Any] | None:

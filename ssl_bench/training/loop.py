@@ -75,7 +75,7 @@ class Trainer:
         self.optimizer = make_optimizer(objective, settings)
         self.module, self.wrapped_optimizer = fabric.setup(objective, self.optimizer)
         # After the weights moved to the device: an optimizer's state is brought to where its weights are.
-        self.state = load_checkpoint(run.checkpoint_folder, objective, self.optimizer)
+        self.state = load_checkpoint(run, objective, self.optimizer)
         self.rates = [group["lr"] for group in make_optimizer(objective, settings).param_groups]
         self.views = ViewMaker(config, objective, data, self.speed.compile and fabric.device.type != "cpu")
         self.statistics = RunningStatistics(objective)
@@ -87,7 +87,7 @@ class Trainer:
 
         Raises: TrainingFailed if the loss is no longer finite.
         """
-        self.run.drop_metrics_after(self.state.step)
+        self.run.cut_metrics(self.state.logged)
         if self.state.step == 0:
             self._snapshot()
         meter = Meter()
@@ -181,7 +181,7 @@ class Trainer:
             raise TrainingFailed(f"weights are not finite after step {step}: lower training.learning_rate")
         if step in self.snapshot_steps:
             self._snapshot()
-        save_checkpoint(self.run.checkpoint_folder, self.state, self.objective, self.optimizer)
+        save_checkpoint(self.run, self.state, self.objective, self.optimizer)
         self.run.update(progress={"step": step, "samples_seen": step * self.config.training.batch_size})
         self.saved_at = time.monotonic()
 

@@ -14,7 +14,7 @@ from ssl_bench.backbones import make_backbone
 from ssl_bench.config import Config, identity, section_options
 from ssl_bench.data.images import ImageData
 from ssl_bench.data.load import load_dataset
-from ssl_bench.errors import UserError
+from ssl_bench.errors import UserError, warn
 from ssl_bench.memory import keep_freed_memory
 from ssl_bench.noise import make_noise
 from ssl_bench.objectives import OBJECTIVES
@@ -49,16 +49,18 @@ def pretrain(config: Config, out: str | Path, data: ImageData | None = None) -> 
     config = resolve(config, data)
     run = RunDirectory(Path(out))
     fabric = Fabric(accelerator=config.training.accelerator, devices=1, precision=config.training.precision)
-    if config.training.compile and OBJECTIVES.get(config.objective.name).trains and not run.finished:
+    if config.training.compile and OBJECTIVES.get(config.objective.name).trains and run.state() != "finished":
         check_compiler(fabric.device)
-    if run.finished:
-        run.claim(config)
-        check_same_images(run, data)
+    run.claim(config)
+    check_same_images(run, data)
+    if run.finished and run.damage() is None:
         return run
     with run.held():
-        run.claim(config)
-        check_same_images(run, data)
-        return run if run.finished else _pretrain(config, data, run, fabric)
+        if run.finished:
+            if (damage := run.damage()) is None:
+                return run
+            warn(f"{damage}: {run.path.name} is trained again as far as is needed")
+        return _pretrain(config, data, run, fabric)
 
 
 def _pretrain(config: Config, data: ImageData, run: RunDirectory, fabric: Fabric) -> RunDirectory:
@@ -78,6 +80,7 @@ def _pretrain(config: Config, data: ImageData, run: RunDirectory, fabric: Fabric
     state = State() if trainer is None else _train(trainer, config, run)
     run.update(
         status="finished",
+        written=run.written(state.step),
         finished=now(),
         progress={"step": state.step, "samples_seen": state.step * config.training.batch_size},
         timings={"setup_seconds": round(setup, 3), "train_seconds": round(state.seconds, 3)},
