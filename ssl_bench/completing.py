@@ -11,7 +11,7 @@ from ssl_bench.measuring import analysis_question, analyze, evaluate, is_measure
 from ssl_bench.runs.directory import RunDirectory
 from ssl_bench.runs.lock import RunIsHeld
 from ssl_bench.shelf import Shelf
-from ssl_bench.training.loop import TrainingFailed
+from ssl_bench.training.failure import TrainingFailed
 from ssl_bench.training.pretraining import pretrain
 
 
@@ -32,9 +32,9 @@ def complete(path: str | Path, shelf: Shelf | None = None) -> RunDirectory:
     try:
         data = shelf.data(config.dataset)
         pretrain(config, run.path, data)
-        if not processes.agreed(_evaluated(run)):
+        if not processes.by_first(lambda: _evaluated(run)):
             evaluate(run.path, config.evaluation, data)
-        if not processes.agreed(_analyzed(run)):
+        if not processes.by_first(lambda: _analyzed(run)):
             analyze(run.path, config.analysis, data, shelf.bench(config.dataset, config.analysis))
     except RunIsHeld:
         raise

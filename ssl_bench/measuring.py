@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
+from ssl_bench import processes
 from ssl_bench.clock import Clock
 from ssl_bench.config import AnalysisConfig, Config, DatasetConfig, EncoderConfig, EvaluationConfig
 from ssl_bench.data.cache import cache_folder
@@ -55,6 +56,7 @@ def evaluate(
 
     Raises: UserError if the target is no run and no encoder, lacks the snapshot, or its dataset has changed.
     """
+    processes.join()
     if is_encoder(str(target)):
         settings = settings or EvaluationConfig()
         subject, data = _elsewhere(str(target), encoder, dataset, data)
@@ -62,23 +64,27 @@ def evaluate(
             entry = probe(subject, data, settings, cache_folder() / "features")
         return {"target": str(target), **_evaluated(data, settings), **entry, "encoder": subject.details}
     run, config, data = open_run(target, data)
-    settings = _with_probes_there(run, settings or config.evaluation)
+    given = settings or config.evaluation
+    settings = processes.by_first(lambda: _with_probes_there(run, given))
     question, steps = evaluation_question(settings), chosen_steps(run, settings.snapshot)
-    if not is_measured(run, run.evaluation_file, question, settings.snapshot):
+    if not processes.by_first(lambda: is_measured(run, run.evaluation_file, question, given.snapshot)):
         with run.held():
             _probe_left(run, config, data, settings)
-    asked = next(row for row in _stored(run, run.evaluation_file, question) if row["step"] == steps[-1])
+    rows = processes.by_first(lambda: _stored(run, run.evaluation_file, question))
+    asked = next(row for row in rows if row["step"] == steps[-1])
     return {"target": str(target), **_evaluated(data, settings), **asked}
 
 
 def _probe_left(run: RunDirectory, config: Config, data: ImageData, settings: EvaluationConfig) -> None:
     """Enter in evaluation.json what it does not hold of what is asked for."""
-    entries = _stored(run, run.evaluation_file, evaluation_question(settings))
+    entries = processes.by_first(lambda: _stored(run, run.evaluation_file, evaluation_question(settings)))
     for step in _left(chosen_steps(run, settings.snapshot), entries, f"probes of {run.path.name}"):
         entry = probe(load_subject(run, config, data, step), data, settings, run.cache)
         _keep_other(run, run.evaluation_file, entries)
         entries = _merged(entries, entry)
-        write_json(run.evaluation_file, {**_evaluated(data, settings), "snapshots": entries}, sealed=True)
+        processes.first_only(write_json)(
+            run.evaluation_file, {**_evaluated(data, settings), "snapshots": entries}, sealed=True
+        )
         run.update(timings=_timings("evaluate", entries))
 
 
@@ -109,6 +115,7 @@ def analyze(
 
     Raises: UserError as :func:`evaluate` does.
     """
+    processes.join()
     if is_encoder(str(target)):
         settings = settings or AnalysisConfig()
         subject, data = _elsewhere(str(target), encoder, dataset, data)
@@ -119,28 +126,29 @@ def analyze(
         heat = {name: values.tolist() for name, values in vars(measured.heat).items()}
         return {"target": str(target), **answer, "heat_map": heat, "encoder": subject.details}
     run, config, data = open_run(target, data)
-    settings = settings or config.analysis
-    question, steps = analysis_question(settings), chosen_steps(run, settings.snapshot)
+    wanted = settings or config.analysis
+    question, steps = analysis_question(wanted), chosen_steps(run, wanted.snapshot)
     clock = Clock()
     with clock.part("bases"):
-        bench = bench or make_bench(data, settings)
-    if not is_measured(run, run.spectrum_file, question, settings.snapshot):
+        bench = bench or make_bench(data, wanted)
+    if not processes.by_first(lambda: is_measured(run, run.spectrum_file, question, wanted.snapshot)):
         with run.held():
-            _analyze_left(run, config, data, settings, bench, clock)
-    until = [row for row in _stored(run, run.spectrum_file, question) if row["step"] <= steps[-1]]
-    return {"target": str(target), **_analyzed(data, settings), **summarise(bench, until), "snapshots": until}
+            _analyze_left(run, config, data, wanted, bench, clock)
+    rows = processes.by_first(lambda: _stored(run, run.spectrum_file, question))
+    until = [row for row in rows if row["step"] <= steps[-1]]
+    return {"target": str(target), **_analyzed(data, wanted), **summarise(bench, until), "snapshots": until}
 
 
 def _analyze_left(
     run: RunDirectory, config: Config, data: ImageData, settings: AnalysisConfig, bench: Bench, clock: Clock
 ) -> None:
     """Enter in spectrum.json what it does not hold of what is asked for."""
-    rows = _stored(run, run.spectrum_file, analysis_question(settings))
+    rows = processes.by_first(lambda: _stored(run, run.spectrum_file, analysis_question(settings)))
     arrays = load_tensors(run.arrays_file) if rows else {}
     for step in _left(chosen_steps(run, settings.snapshot), rows, f"spectra of {run.path.name}"):
         with clock.part("loading"):
             subject = load_subject(run, config, data, step)
-        last = step == list(run.snapshots())[-1]
+        last = step == processes.agreed(list(run.snapshots()))[-1]
         measured = measure(bench, subject, run.cache, last=last)
         arrays |= {f"heat_{name}/{step}": values for name, values in vars(measured.heat).items()}
         if last:
@@ -148,11 +156,11 @@ def _analyze_left(
                 arrays |= examples(bench, subject)
         _keep_other(run, run.spectrum_file, rows)
         # Before the row: what has a row has all that stands beside it.
-        save_tensors(run.arrays_file, arrays)
+        processes.first_only(save_tensors)(run.arrays_file, arrays)
         measured.row["seconds"] |= clock.taken()
         rows = _merged(rows, measured.row)
         found = {**_analyzed(data, settings), **summarise(bench, rows), "snapshots": rows}
-        write_json(run.spectrum_file, found, sealed=True)
+        processes.first_only(write_json)(run.spectrum_file, found, sealed=True)
         run.update(timings=_timings("analyze", rows))
 
 
@@ -222,6 +230,7 @@ def _damage(run: RunDirectory, file: Path) -> str | None:
     return None
 
 
+@processes.first_only
 def _keep_other(run: RunDirectory, file: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Move measurements that answer another question aside, now that the first new one is there to take their place."""
     if not file.exists() or rows:

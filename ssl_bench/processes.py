@@ -1,30 +1,72 @@
 """One of several processes that do one job together: who it is, what all agree on, which rows are its own.
 
-Every process does the same steps in the same order; the first alone writes. A job of one process needs none of this:
-every function then gives what it was given.
+Every process does the same things in the same order; the first alone writes. In a job of one process every function
+gives what it was given.
 """
 
 from __future__ import annotations
 
+import atexit
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import torch
 import torch.distributed as distributed
 from torch import Tensor
 
+from ssl_bench.errors import UserError
+
+if TYPE_CHECKING:
+    from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
+
 T = TypeVar("T")
+Parameters = ParamSpec("Parameters")
+
+# While the first process probes features, the others wait for it.
+PATIENCE = timedelta(hours=6)
 
 
-def together() -> bool:
-    """Whether there are several processes."""
-    return count() > 1
+def launched() -> int:
+    """As how many processes torchrun or ``srun`` started this job; 1 if neither did."""
+    environment = _environment()
+    return 1 if environment is None else environment.world_size()
+
+
+def join() -> None:
+    """Meet the other processes that torchrun or ``srun`` started, once. Does nothing in a job of one process.
+
+    Numbers of processors travel by gloo, those of GPUs by NCCL.
+    """
+    environment = _environment()
+    if environment is None or environment.world_size() == 1 or distributed.is_initialized():
+        return
+    os.environ["MASTER_ADDR"] = environment.main_address
+    os.environ["MASTER_PORT"] = str(environment.main_port)
+    gpus = torch.cuda.is_available()
+    if gpus:
+        torch.cuda.set_device(environment.local_rank() % torch.cuda.device_count())
+    distributed.init_process_group(
+        "cpu:gloo,cuda:nccl" if gpus else "gloo",
+        rank=environment.global_rank(),
+        world_size=environment.world_size(),
+        timeout=PATIENCE,
+    )
+    atexit.register(_leave)
 
 
 def count() -> int:
     """How many processes there are."""
     return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
+
+
+def together() -> bool:
+    """Whether there are several processes."""
+    return count() > 1
 
 
 def rank() -> int:
@@ -38,71 +80,194 @@ def is_first() -> bool:
 
 
 def agreed(value: T) -> T:
-    """What the first process says, everywhere: for decisions that depend on clocks, files or signals."""
+    """What the first process says, everywhere: for what depends on clocks, files or signals."""
     if not together():
         return value
     said = [value]
-    distributed.broadcast_object_list(said, src=0, device=_device())
+    distributed.broadcast_object_list(said, src=0, device=torch.device("cpu"))
     return said[0]
+
+
+def by_first(function: Callable[[], T]) -> T:
+    """What a function gives in the first process, everywhere; it runs there alone.
+
+    Raises: The user's mistake it raised there, in all processes, so that none waits for another.
+    """
+    if not together():
+        return function()
+    result: tuple[Any, UserError | None] = (None, None)
+    if is_first():
+        try:
+            result = (function(), None)
+        except UserError as error:
+            result = (None, error)
+    value, mistake = agreed(result)
+    if mistake is not None:
+        raise mistake
+    made: T = value
+    return made
 
 
 def anyone(value: bool) -> bool:
     """Whether it is true of any process."""
     if not together():
         return value
-    told = torch.tensor([value], dtype=torch.int32, device=_device())
+    told = torch.tensor([value], dtype=torch.int32)
     distributed.all_reduce(told, op=distributed.ReduceOp.MAX)
     return bool(told.item())
 
 
 def wait() -> None:
     """Until all processes are here."""
-    if together():
-        agreed(None)
+    agreed(None)
 
 
 @contextmanager
 def first_goes_first() -> Iterator[None]:
-    """The first process does what is inside before the others do: what it leaves in a cache, they find."""
+    """The first process does what is inside before the others: what it leaves in a cache, they find."""
     if not is_first():
         wait()
-    yield
-    if is_first():
-        wait()
+    try:
+        yield
+    finally:
+        if is_first():
+            wait()
 
 
-def own_part(rows: Tensor) -> Tensor:
-    """This process's share of rows that all have. Their number is a multiple of that of the processes."""
-    size = len(rows) // count()
-    return rows[rank() * size : (rank() + 1) * size]
+def first_only(function: Callable[Parameters, None]) -> Callable[Parameters, None]:
+    """A function that does nothing but in the first process: for what writes."""
+
+    @wraps(function)
+    def guarded(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
+        if is_first():
+            function(*args, **kwargs)
+
+    return guarded
 
 
-def own_rows(draw: Callable[[int], Tensor], size: int) -> Tensor:
-    """This process's share of what is drawn for all images of a batch.
+@dataclass(frozen=True)
+class Share:
+    """Which images of a batch are a process's own: equal shares, in the order of the processes.
 
-    Every process draws from the same generator for all of them: so a batch on eight devices meets the same randomness
-    as on one.
+    What is random is drawn for the whole batch by every process, from equal generators, and each keeps its own rows: so
+    a batch meets the same randomness on one device as on eight.
+    """
+
+    rank: int = 0
+    count: int = 1
+
+    def rows(self, size: int, views: int = 1, device: torch.device | str = "cpu") -> Tensor:
+        """Places of the own rows, where the whole batch has ``views`` blocks of ``count * size`` rows.
+
+        Shapes: -> int64 ``(views * size,)``.
+        """
+        starts = torch.arange(views, device=device) * self.count * size + self.rank * size
+        return (starts[:, None] + torch.arange(size, device=device)).flatten()
+
+    def drawn(self, draw: Callable[[int], Tensor], size: int, views: int = 1) -> Tensor:
+        """The own rows of what ``draw`` makes for a number of rows.
+
+        Args:
+            draw: Number of rows to a tensor that has as many.
+            size: Own images.
+            views: Views of each, block by block.
+        """
+        if self.count == 1:
+            return draw(size * views)
+        whole = draw(size * self.count * views)
+        return whole.index_select(0, self.rows(size, views, whole.device))
+
+
+ALONE = Share()
+
+
+def share() -> Share:
+    """The share of this process."""
+    return Share(rank(), count())
+
+
+def gathered(own: Tensor, sizes: list[int]) -> list[Tensor]:
+    """The rows of all processes, process by process. Nothing is padded in what comes back.
 
     Args:
-        draw: Number of images to a tensor with as many rows.
-        size: Images of this process.
+        own: Rows of this process ``(sizes[rank], ...)``, on the CPU; of the same further shape everywhere.
+        sizes: Numbers of rows, by process.
     """
-    return draw(size) if not together() else own_part(draw(size * count()))
+    if not together():
+        return [own]
+    largest = max(sizes)
+    padded = own.new_zeros((largest, *own.shape[1:]))
+    padded[: len(own)] = own
+    parts = [torch.empty_like(padded) for _ in sizes]
+    distributed.all_gather(parts, padded)
+    return [part[:size] for part, size in zip(parts, sizes, strict=True)]
+
+
+def from_all(own: Tensor) -> Tensor:
+    """The rows of all processes, in their order; a gradient flows back to the process each row came from.
+
+    Where every process adds the loss of its own rows and gradients are then averaged, as data-parallel training does,
+    the result is the gradient of the mean of these losses. Shapes: ``(B, ...)`` -> ``(count B, ...)``.
+    """
+    if not together():
+        return own
+    made: Tensor = _FromAll.apply(own)
+    return made
+
+
+def sum_of_all(own: Tensor) -> Tensor:
+    """The sum over the processes, through which gradients flow: every process's loss depends on what each one gave."""
+    if not together():
+        return own
+    made: Tensor = _SumOfAll.apply(own)
+    return made
 
 
 def mean_over_all(value: Tensor) -> Tensor:
-    """The mean of a tensor over the processes."""
-    if not together():
-        return value
-    total = value.detach().clone()
-    distributed.all_reduce(total)
-    return total / count()
+    """The mean of a tensor over the processes, for numbers to be shown."""
+    return sum_of_all(value.detach()) / count()
 
 
-def _device() -> torch.device:
-    """Where tensors must lie to be sent: NCCL knows GPUs alone."""
-    return (
-        torch.device("cuda", torch.cuda.current_device())
-        if distributed.get_backend() == "nccl"
-        else torch.device("cpu")
-    )
+class _SumOfAll(torch.autograd.Function):
+    """``torch.distributed.nn`` has one too, which misreads gradients that do not lie in one piece."""
+
+    @staticmethod
+    def forward(ctx: Any, own: Tensor) -> Tensor:
+        total = own.detach().clone(memory_format=torch.contiguous_format)
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        return _SumOfAll.forward(ctx, gradients[0])
+
+
+class _FromAll(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, own: Tensor) -> Tensor:
+        own = own.contiguous()
+        rows = [torch.empty_like(own) for _ in range(count())]
+        distributed.all_gather(rows, own)
+        return torch.cat(rows)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        return _SumOfAll.forward(ctx, gradients[0]).chunk(count())[rank()]
+
+
+def _leave() -> None:
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
+def _environment() -> ClusterEnvironment | None:
+    """Who started this process together with others, if anyone did."""
+    if distributed.is_torchelastic_launched():
+        from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+
+        return TorchElasticEnvironment()
+    if "SLURM_NTASKS" in os.environ:
+        from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+
+        return SLURMEnvironment() if SLURMEnvironment.detect() else None
+    return None

@@ -43,7 +43,8 @@ def drop_unused(config: Config) -> Config:
     if objective.views.recipe == "none":
         changes["views"] = ViewsConfig()
     if not objective.trains:
-        changes["training"] = TrainingConfig(accelerator=config.training.accelerator)
+        kept = {"accelerator", "devices", "nodes"}
+        changes["training"] = TrainingConfig(**config.training.model_dump(include=kept))
     return config.model_copy(update=changes)
 
 
@@ -176,9 +177,19 @@ def _check_training(config: Config, data: ImageData, views: int, on_gpu: bool) -
             f"training.batch_size={settings.batch_size} is larger than the dataset: "
             f"with {len(data.train)} training images use training.batch_size={len(data.train)} or less"
         )
-    if settings.batch_size % settings.accumulate:
+    count = settings.devices * settings.nodes
+    if settings.batch_size % (settings.accumulate * count):
         raise UserError(
-            f"training.accumulate={settings.accumulate} does not divide training.batch_size={settings.batch_size}"
+            f"training.batch_size={settings.batch_size}, of all processes together, cannot be shared equally by "
+            f"training.accumulate={settings.accumulate} parts on {count} devices: use a multiple of "
+            f"{settings.accumulate * count}"
+            if count > 1
+            else f"training.accumulate={settings.accumulate} does not divide training.batch_size={settings.batch_size}"
+        )
+    if count > 1 and settings.strategy == "fsdp" and settings.optimizer == "lars":
+        raise UserError(
+            "training.optimizer=lars needs whole weights, which training.strategy=fsdp spreads over the processes: "
+            "use training.strategy=ddp, or training.optimizer=adamw"
         )
     if views > 1 and settings.batch_size // settings.accumulate < 2:
         raise UserError(

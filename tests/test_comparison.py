@@ -14,7 +14,7 @@ from ssl_bench.objectives.autoencoder import Autoencoder
 from ssl_bench.overrides import load_config
 from ssl_bench.resolve import resolve
 from ssl_bench.runs.directory import RunDirectory
-from ssl_bench.training.loop import TrainingFailed
+from ssl_bench.training.failure import TrainingFailed
 
 SMALL = [
     "dataset=digits",

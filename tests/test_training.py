@@ -20,8 +20,8 @@ from ssl_bench.runs.directory import RunDirectory
 from ssl_bench.seeds import derive_seed
 from ssl_bench.training import loop
 from ssl_bench.training.batches import BatchOrder
+from ssl_bench.training.failure import TrainingFailed
 from ssl_bench.training.lars import LARS
-from ssl_bench.training.loop import TrainingFailed
 from ssl_bench.training.pretraining import build_objective, pretrain
 from ssl_bench.training.running_statistics import RunningStatistics
 from ssl_bench.training.schedule import learning_rate_factor, snapshot_steps

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Generator, Tensor
@@ -157,6 +157,20 @@ class ViewParameters:
     grayscale: Tensor | None = None
     blur: BlurParameters | None = None
     solarize: Tensor | None = None
+
+    def rows(self, index: Tensor) -> ViewParameters:
+        """The parameters of some of the views. Shapes: int64 ``(n,)``."""
+        chosen: ViewParameters = _rows(self, index)
+        return chosen
+
+
+def _rows(parameters: Any, index: Tensor) -> Any:
+    """Of parameters, tensors or none: the same with the rows chosen."""
+    if parameters is None:
+        return None
+    if isinstance(parameters, Tensor):
+        return parameters.index_select(0, index)
+    return replace(parameters, **{one.name: _rows(getattr(parameters, one.name), index) for one in fields(parameters)})
 
 
 def sample_parameters(recipe: Recipe, count: int, image_size: tuple[int, int], generator: Generator) -> ViewParameters:

@@ -17,6 +17,7 @@ from ssl_bench.data.augment_parameters import (
 )
 from ssl_bench.data.images import Statistics
 from ssl_bench.noise.base import Noise
+from ssl_bench.processes import ALONE, Share
 
 __all__ = ["Recipe", "RecipeName", "make_views", "recipe_for", "render", "resolve_recipe"]
 
@@ -39,6 +40,7 @@ def make_views(
     noise: Noise | None,
     generator: Generator,
     render: Render = render,
+    share: Share = ALONE,
 ) -> Tensor:
     """Independent random views of each image, standardised; the noise, if any, acts last.
 
@@ -50,6 +52,7 @@ def make_views(
         noise: Acts on the standardised views, one draw a view.
         generator: The only source of randomness, on the images' device. The same state gives the same views.
         render: :func:`render`, or the same compiled: draws cannot be.
+        share: Which part of a batch the images are; draws are those of the whole batch.
 
     Shapes: images ``(B, C, H, W)`` -> float32 ``(V, B, C, H, W)``.
 
@@ -59,11 +62,14 @@ def make_views(
         raise ValueError(f"the generator is on {generator.device}, the images are on {images.device}: make them agree")
     # Where nothing changes, one view serves for all.
     distinct = 1 if recipe.is_identity else count
-    parameters = sample_parameters(recipe, distinct * len(images), (images.shape[2], images.shape[3]), generator)
+    size = len(images)
+    parameters = sample_parameters(recipe, distinct * share.count * size, (images.shape[2], images.shape[3]), generator)
+    if share.count > 1:
+        parameters = parameters.rows(share.rows(size, distinct, images.device))
     views = render(_copies(images, distinct), parameters, statistics)
     views = _copies(views, count // distinct)
     if noise is not None:
-        views = noise.sample(views, generator)
+        views = noise.sample_share(views, generator, share, count)
     return views.reshape(count, *images.shape)
 
 

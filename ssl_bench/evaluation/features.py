@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ssl_bench import processes
 from ssl_bench.backbones.feature_point import EMBEDDING, FeaturePoint
 from ssl_bench.data.images import ImageData
 from ssl_bench.errors import UserError
@@ -49,7 +50,8 @@ def features(
     if (kept := _kept(file)) is not None:
         return kept
     made = _made(subject, data, wanted, point)
-    save_tensors(file, {"features": made})
+    if processes.is_first():
+        save_tensors(file, {"features": made})
     return made
 
 
@@ -80,7 +82,7 @@ def scaling(like: Tensor) -> tuple[Tensor, Tensor]:
 
 def _kept(file: Path) -> Tensor | None:
     """Features from a file; none where it is not there or damaged: then they are made anew."""
-    return load_tensors(file).get("features")
+    return processes.agreed(load_tensors(file).get("features") if processes.is_first() else None)
 
 
 def _made(subject: Subject, data: ImageData, images: Tensor, point: FeaturePoint) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ssl_bench import processes
 from ssl_bench.backbones.feature_point import EMBEDDING, FeaturePoint
 
 ImagesToTensor = Callable[[Tensor], Tensor]
@@ -58,7 +59,8 @@ class Subject:
 def in_batches(function: ImagesToTensor, images: Tensor, prepare: ImagesToTensor, device: torch.device = CPU) -> Tensor:
     """A function of many images, a batch at a time, on the CPU in float32.
 
-    Each batch goes to the CPU when it is made: all of a large dataset's would not fit on a GPU.
+    Each batch goes to the CPU when it is made: all of a large dataset's would not fit on a GPU. Several processes make
+    some of the batches each, the same ones as one process would, and every process is given all.
 
     Args:
         function: Standardised images ``(B, C, H, W)`` to ``(B, ...)``.
@@ -67,4 +69,14 @@ def in_batches(function: ImagesToTensor, images: Tensor, prepare: ImagesToTensor
         device: Where batches are prepared, and given to ``function``.
     """
     batches = torch.split(images, BATCH if device.type == "cpu" else GPU_BATCH)
-    return torch.cat([function(prepare(batch.to(device))).float().cpu() for batch in batches])
+    count, rank = processes.count(), processes.rank()
+    # A process with nothing to do makes the first batch too: what cannot be made must fail everywhere.
+    mine = batches[rank::count] or batches[:1]
+    made = torch.cat([function(prepare(batch.to(device))).float().cpu() for batch in mine])
+    if count == 1:
+        return made
+    own = made if rank < len(batches) else made[:0]
+    sizes = [[len(batch) for batch in batches[other::count]] for other in range(count)]
+    parts = processes.gathered(own, [sum(of_one) for of_one in sizes])
+    by_process = [torch.split(part, of_one) for part, of_one in zip(parts, sizes, strict=True)]
+    return torch.cat([by_process[number % count][number // count] for number in range(len(batches))])

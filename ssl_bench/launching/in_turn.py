@@ -12,7 +12,7 @@ from ssl_bench.errors import UserError
 from ssl_bench.planning import Plan
 from ssl_bench.runs.lock import RunIsHeld, is_held
 from ssl_bench.shelf import Shelf
-from ssl_bench.training.loop import TrainingFailed
+from ssl_bench.training.failure import TrainingFailed
 from ssl_bench.training.pretraining import title
 
 # Seconds between two looks at the runs that other processes do.

@@ -9,6 +9,7 @@ from torch import Generator, Tensor
 
 from ssl_bench.config import Options
 from ssl_bench.data.images import ImageData
+from ssl_bench.processes import Share
 
 Shape = tuple[int, int, int]
 
@@ -37,6 +38,22 @@ class Noise(Options):
 
         Shapes: images ``(B, C, H, W)``, standardised, on the generator's device -> the same.
         """
+
+    def sample_share(self, images: Tensor, generator: Generator, share: Share, views: int = 1) -> Tensor:
+        """Noisy copies of a process's share of a batch, with what is drawn for them in the whole batch.
+
+        Args:
+            images: ``(views * B, C, H, W)``, view by view.
+            generator: In the same state in every process.
+            share: Which images of the batch they are.
+            views: Views of each image.
+        """
+        if share.count == 1:
+            return self.sample(images, generator)
+        # What is drawn depends on how many images there are: the own ones stand in for those of the others.
+        blocks = images.view(views, 1, -1, *images.shape[1:]).expand(-1, share.count, *[-1] * images.dim())
+        own = share.rows(blocks.shape[2], views, images.device)
+        return self.sample(blocks.flatten(0, 2), generator).index_select(0, own)
 
     def mean_map(self, matrix: Tensor, shape: Shape) -> Tensor:
         """``E[T] @ matrix``: with the data's second moment, E[noisy x^T]. Additive noise changes nothing.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -103,7 +104,18 @@ class Objective(nn.Module):
 
     @abstractmethod
     def step(self, batch: Batch, generator: Generator) -> StepOutput:
-        """The loss of one batch; everything random is drawn from ``generator``."""
+        """The loss of one batch; everything random is drawn from ``generator``.
+
+        Under several processes ``batch`` is this one's share, and gradients are averaged over them: the loss is a mean
+        over images, or sees the others' by ``processes.from_all``. The generator is the same everywhere; what is drawn
+        goes through ``processes.share().drawn`` or ``Noise.sample_share``, or images of different processes would meet
+        the same draws.
+        """
+
+    def forward(self, step: Callable[[], StepOutput]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Run a step of this objective inside whatever wraps it to share weights or gradients. Loss and metrics."""
+        output = step()
+        return output.loss, output.metrics
 
     def reconstruct(self, images: Tensor) -> Tensor | None:
         """What the objective makes of *clean* standardised images; ``None`` if it reconstructs nothing.

@@ -11,6 +11,7 @@ from ssl_bench.config import Options
 from ssl_bench.noise.base import Noise
 from ssl_bench.objectives.autoencoder import Autoencoder
 from ssl_bench.objectives.base import Given
+from ssl_bench.processes import share
 from ssl_bench.targets.base import Target
 
 
@@ -32,4 +33,4 @@ class Denoising(Autoencoder):
 
     def corrupt(self, images: Tensor, progress: float, generator: Generator) -> Tensor:
         """A noised copy of the images."""
-        return self.noise.at(progress).sample(images, generator)
+        return self.noise.at(progress).sample_share(images, generator, share())

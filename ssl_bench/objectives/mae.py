@@ -15,6 +15,7 @@ from ssl_bench.backbones.linear import OneDNNLinear
 from ssl_bench.backbones.tokens import put_tokens, take_tokens
 from ssl_bench.config import Options
 from ssl_bench.objectives.base import Batch, Given, Objective, StepOutput, Views
+from ssl_bench.processes import share
 from ssl_bench.targets.base import Target
 
 
@@ -77,7 +78,10 @@ class MaskedAutoencoder(Objective):
     def step(self, batch: Batch, generator: Generator) -> StepOutput:
         """See :meth:`Objective.step`."""
         images = batch.views[0]
-        order = torch.rand(len(images), self.patches, generator=generator, device=images.device).argsort(1)
+        chance = share().drawn(
+            lambda rows: torch.rand(rows, self.patches, generator=generator, device=images.device), len(images)
+        )
+        order = chance.argsort(1)
         hidden = order[:, self.visible :]
         predicted = take_tokens(self.predict(images, order[:, : self.visible]), hidden)
         target = take_tokens(self.asked(images), hidden)

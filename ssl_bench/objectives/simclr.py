@@ -14,6 +14,7 @@ from torch.nn import functional
 from ssl_bench.backbones.base import Backbone
 from ssl_bench.config import MOST, Options
 from ssl_bench.objectives.base import Batch, Given, Objective, StepOutput, Views
+from ssl_bench.processes import from_all, rank
 
 
 class SimCLROptions(Options):
@@ -54,6 +55,9 @@ class SimCLR(Objective):
 def nt_xent(first: Tensor, second: Tensor, temperature: float) -> Tensor:
     """Cross-entropy of finding an image's other view among all other views, by cosine similarity; in float32.
 
+    Under several processes the others' views are among them: what comes back is the mean over the own images, and the
+    mean of it over the processes is the loss of the whole batch.
+
     lightly's ``NTXentLoss`` to the bit. There a mask leaves out the similarity of each view with itself, and asks the
     device how many numbers are left; here they are left out by where they lie.
 
@@ -62,16 +66,23 @@ def nt_xent(first: Tensor, second: Tensor, temperature: float) -> Tensor:
     with torch.autocast(first.device.type, enabled=False):
         first, second = (functional.normalize(views.float(), dim=1) for views in (first, second))
         # In lightly's order, which is that in which gradients are added up.
-        pairs = product((first, second), repeat=2)
+        pairs = product((first, second), (from_all(first), from_all(second)))
         similar = [torch.einsum("nc,mc->nm", these, those) / temperature for these, those in pairs]
         in_first, across, back, in_second = similar
-        in_first, in_second = _off_diagonal(in_first), _off_diagonal(in_second)
+        start = rank() * len(first)
+        in_first, in_second = _without_itself(in_first, start), _without_itself(in_second, start)
         rows = torch.cat([torch.cat([across, in_first], dim=1), torch.cat([back, in_second], dim=1)])
-        return functional.cross_entropy(rows, torch.arange(len(first), device=first.device).repeat(2))
+        return functional.cross_entropy(rows, (start + torch.arange(len(first), device=first.device)).repeat(2))
 
 
-def _off_diagonal(square: Tensor) -> Tensor:
-    """Each row without its number on the diagonal. Shapes: ``(B, B)`` -> ``(B, B - 1)``."""
-    side = len(square)
-    # Behind each number of the diagonal but the last lie a row's worth of others: cut there, they are a column.
-    return square.flatten()[:-1].view(side - 1, side + 1)[:, 1:].reshape(side, side - 1)
+def _without_itself(similar: Tensor, start: int) -> Tensor:
+    """Each row without the similarity of a view with itself, ``start`` places right of the diagonal.
+
+    Shapes: ``(B, N)`` -> ``(B, N - 1)``.
+    """
+    rows, columns = similar.shape
+    flat = similar.flatten()
+    # Between two of them lie as many others as a row has, less one for each, plus the step to the next row.
+    between = flat[start + 1 : start + 1 + (rows - 1) * (columns + 1)].view(rows - 1, columns + 1)[:, :-1]
+    kept = torch.cat([flat[:start], between.flatten(), flat[start + 1 + (rows - 1) * (columns + 1) :]])
+    return kept.view(rows, columns - 1)

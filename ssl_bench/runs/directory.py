@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +13,7 @@ from typing import Any, Literal
 from ssl_bench.config import Config, decides, flatten, identity, to_yaml, validate
 from ssl_bench.errors import NotWritten, UserError, warn
 from ssl_bench.files import read_json, write_json, write_text
+from ssl_bench.processes import by_first, first_only
 from ssl_bench.runs import evidence, lock
 from ssl_bench.runs.environment import describe_environment
 from ssl_bench.yaml_files import read_yaml_file
@@ -23,7 +24,10 @@ SNAPSHOT = re.compile(r"step_(\d+)\.safetensors")
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """Paths and records of one run. Nothing here trains or measures."""
+    """Paths and records of one run. Nothing here trains or measures.
+
+    Of several processes that do one run together the first alone writes.
+    """
 
     path: Path
 
@@ -94,14 +98,14 @@ class RunDirectory:
         raw = read_yaml_file(file)
         return validate(Config, raw if isinstance(raw, dict) else {}, str(file))
 
-    def update(self, **entries: Any) -> dict[str, Any]:
-        """Merge entries into run.json (mappings one level deep), atomically. Returns the new record."""
+    @first_only
+    def update(self, **entries: Any) -> None:
+        """Merge entries into run.json (mappings one level deep), atomically."""
         record = read_json(self.record_file) if self.record_file.exists() else {}
         for key, value in entries.items():
             both = isinstance(value, dict) and isinstance(record.get(key), dict)
             record[key] = {**record[key], **value} if both else value
         write_json(self.record_file, record, sealed=True)
-        return record
 
     @property
     def finished(self) -> bool:
@@ -122,6 +126,7 @@ class RunDirectory:
         written = said.get("written")
         return None if written is None else evidence.damage(written, self.path / "snapshots", self.metrics_file)
 
+    @first_only
     def add_session(self, **how: Any) -> None:
         """Note in run.json with what, and how, this session goes on: a resumed run may be made by several."""
         self.update(sessions=[*self.record().get("sessions", []), {**describe_environment(), **how}], **how)
@@ -130,11 +135,18 @@ class RunDirectory:
     def held(self) -> Iterator[None]:
         """Be the one process that writes here, while inside; see :func:`ssl_bench.runs.lock.held`.
 
+        Of several processes that do this run together, the first is.
+
         Raises: UserError if this is no place for a run; RunIsHeld if another process writes here.
         """
-        self._refuse_strangers()
-        with lock.held(self.path):
-            self._sweep()
+        with ExitStack() as stack:
+
+            def hold() -> None:
+                self._refuse_strangers()
+                stack.enter_context(lock.held(self.path))
+                self._sweep()
+
+            by_first(hold)
             yield
 
     def state(self) -> State:
@@ -223,6 +235,7 @@ class RunDirectory:
         """The newest step run.json knows of; the last one of a finished run."""
         return int(self.record().get("progress", {}).get("step", 0))
 
+    @first_only
     def append_metrics(self, rows: Iterable[dict[str, Any]]) -> None:
         """Add lines to metrics.jsonl."""
         try:
@@ -245,6 +258,7 @@ class RunDirectory:
                 rows.append(row)
         return rows
 
+    @first_only
     def cut_metrics(self, size: int) -> None:
         """Forget all but the first ``size`` bytes of metrics.jsonl: what came later will be logged again."""
         content = self.metrics_file.read_bytes() if self.metrics_file.exists() else b""

@@ -19,9 +19,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from ssl_bench import processes
 from ssl_bench.errors import UserError, warn
 from ssl_bench.files import replace_file
 from ssl_bench.runs.directory import RunDirectory
+from ssl_bench.training.distributed import load_whole, shared_out, whole
 
 NAME = re.compile(r"step_(\d+)_([0-9a-f]{32})\.pt")
 
@@ -75,33 +77,35 @@ def read_checkpoint(
 
 
 def save_checkpoint(run: RunDirectory, state: State, module: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Keep where module and optimizer are now, and what the run has written until now."""
-    write_checkpoint(
-        run.checkpoint_folder,
-        {
-            "step": state.step,
-            "seconds": state.seconds,
-            "written": run.written(state.step),
-            "module": module.state_dict(),
-            "optimizer": optimizer.state_dict(),
-        },
-    )
+    """Keep where module and optimizer are now, and what the run has written until now.
+
+    All processes take part, the first writes.
+    """
+    content = {
+        "step": state.step,
+        "seconds": state.seconds,
+        "module": whole(module.state_dict()),
+        "optimizer": whole(optimizer.state_dict()),
+    }
+    if processes.is_first():
+        write_checkpoint(run.checkpoint_folder, {**content, "written": run.written(state.step)})
 
 
 def load_checkpoint(run: RunDirectory, module: nn.Module, optimizer: torch.optim.Optimizer) -> State:
     """Bring module and optimizer to where the run stopped; the start if there is no whole checkpoint.
 
     A checkpoint is passed over, too, if a snapshot or what was logged until then is damaged: they will be made again.
+    The first process reads, and tells the others; it does not matter by how many it was saved.
 
     Raises: UserError if it holds the state of another module.
     """
     folder = run.checkpoint_folder
-    content = read_checkpoint(folder, run.damage)
+    content = processes.by_first(lambda: read_checkpoint(folder, run.damage))
     if content is None:
         return State()
     try:
-        module.load_state_dict(content["module"])
-        optimizer.load_state_dict(content["optimizer"])
+        load_whole(module, content["module"])
+        optimizer.load_state_dict(shared_out(content["optimizer"], optimizer))
     except (KeyError, ValueError, RuntimeError) as error:
         raise UserError(
             f"the checkpoint in {folder} is whole but does not fit ({str(error).splitlines()[0]}): another version of "

@@ -8,6 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from ssl_bench.config import TrainingConfig
 from ssl_bench.data.images import Split
 from ssl_bench.training.batches import BatchOrder
 
@@ -16,7 +17,7 @@ class Feed(Protocol):
     """Gives the images of any step; what it gives depends on the step alone, so that a resumed run needs no state."""
 
     def batch(self, step: int) -> Split:
-        """Images and labels of a step, on the device."""
+        """Images and labels of a step, on the device: this process's share."""
 
     def close(self) -> None:
         """Let go of whatever works in the background; no step is asked for afterwards."""
@@ -25,9 +26,9 @@ class Feed(Protocol):
 class ResidentFeed:
     """All images on the device. On a CPU they are read where they lie, be it in a file that is mapped into memory."""
 
-    def __init__(self, images: Split, batch_size: int, seed: int, device: torch.device) -> None:
+    def __init__(self, images: Split, batch_size: int, seed: int, device: torch.device, parts: int = 1) -> None:
         self.images = Split(images.images.to(device), images.labels.to(device))
-        self.order = BatchOrder(len(images), batch_size, seed, device)
+        self.order = BatchOrder(len(images), batch_size, seed, device, parts)
 
     def batch(self, step: int) -> Split:
         """See :meth:`Feed.batch`. Nothing crosses to the device but once an epoch the order of the images."""
@@ -44,9 +45,9 @@ class StreamedFeed:
     GPU: the host does not wait for a copy from there.
     """
 
-    def __init__(self, images: Split, batch_size: int, seed: int, device: torch.device) -> None:
+    def __init__(self, images: Split, batch_size: int, seed: int, device: torch.device, parts: int = 1) -> None:
         self.images, self.device = images, device
-        self.order = BatchOrder(len(images), batch_size, seed)
+        self.order = BatchOrder(len(images), batch_size, seed, parts=parts)
         self._thread = ThreadPoolExecutor(1, "batches")
         self._ahead: tuple[int, Future[Split]] | None = None
 
@@ -72,9 +73,10 @@ class StreamedFeed:
         return _chosen(self.images, self.order.indices(step), locked=self.device.type == "cuda")
 
 
-def make_feed(images: Split, batch_size: int, seed: int, device: torch.device, resident: bool) -> Feed:
+def make_feed(images: Split, settings: TrainingConfig, seed: int, device: torch.device, resident: bool) -> Feed:
     """The feed of a training run over its training images."""
-    return (ResidentFeed if resident else StreamedFeed)(images, batch_size, seed, device)
+    kind = ResidentFeed if resident else StreamedFeed
+    return kind(images, settings.batch_size, seed, device, settings.accumulate)
 
 
 def _chosen(images: Split, index: Tensor, locked: bool = False) -> Split:

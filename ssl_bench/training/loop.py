@@ -4,32 +4,33 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from torch import Generator, Tensor
+from torch.distributed.tensor import DTensor
 
+from ssl_bench import processes, stopping
 from ssl_bench.config import Config
 from ssl_bench.data.images import ImageData, Split
 from ssl_bench.files import save_tensors
-from ssl_bench.objectives.base import Objective, StepOutput
+from ssl_bench.objectives.base import Objective
 from ssl_bench.runs.directory import RunDirectory
 from ssl_bench.seeds import derive_seed, make_generator
 from ssl_bench.training.checkpoint import State, load_checkpoint, save_checkpoint
 from ssl_bench.training.compiling import compile_parts
+from ssl_bench.training.distributed import synchronise_norms, whole
+from ssl_bench.training.failure import TrainingFailed
 from ssl_bench.training.feeding import make_feed
 from ssl_bench.training.observers import TrainingProgress, WandbMirror
 from ssl_bench.training.optimizers import make_optimizer
 from ssl_bench.training.running_statistics import RunningStatistics
 from ssl_bench.training.schedule import learning_rate_factor, snapshot_steps
-from ssl_bench.training.speed import choose_speed, fast_arithmetic
+from ssl_bench.training.speed import choose_speed, fast_arithmetic, same_every_time
 from ssl_bench.training.view_maker import ViewMaker
-
-
-class TrainingFailed(RuntimeError):
-    """The run cannot go on; the message says why, in one line."""
 
 
 @dataclass
@@ -50,7 +51,8 @@ class Meter:
         """Means since the last call, and images per second; waits for the device, once."""
         means = {}
         if self.values:
-            each = torch.stack([torch.stack(values).float().mean() for values in self.values.values()])
+            own = torch.stack([torch.stack(values).float().mean() for values in self.values.values()])
+            each = processes.mean_over_all(own)
             means = dict(zip(self.values, each.tolist(), strict=True))
         now = time.perf_counter()
         means["images_per_second"] = self.images / max(now - self.since, 1e-9)
@@ -67,13 +69,16 @@ class Trainer:
         self.config, self.run, self.fabric = config, run, fabric
         settings = config.training
         self.speed = choose_speed(settings, objective, data.train, fabric.device)
-        self.feed = make_feed(data.train, settings.batch_size, config.seed, fabric.device, self.speed.resident)
+        self.feed = make_feed(data.train, settings, config.seed, fabric.device, self.speed.resident)
         self.steps_per_epoch = len(data.train) // settings.batch_size
         self.total = settings.epochs * self.steps_per_epoch
         self.snapshot_steps = set(snapshot_steps(self.total, settings.snapshots))
         self.objective = objective
+        if processes.together() and settings.sync_batchnorm:
+            synchronise_norms(objective, fabric.device)
+        self.module = fabric.setup_module(objective)
         self.optimizer = make_optimizer(objective, settings)
-        self.module, self.wrapped_optimizer = fabric.setup(objective, self.optimizer)
+        self.wrapped_optimizer: Any = fabric.setup_optimizers(self.optimizer)
         # After the weights moved to the device: an optimizer's state is brought to where its weights are.
         self.state = load_checkpoint(run, objective, self.optimizer)
         self.rates = [group["lr"] for group in make_optimizer(objective, settings).param_groups]
@@ -85,16 +90,17 @@ class Trainer:
     def train(self, progress: TrainingProgress, mirror: WandbMirror) -> State:
         """Run all steps that are left.
 
-        Raises: TrainingFailed if the loss is no longer finite.
+        Raises: TrainingFailed if the loss is no longer finite; Stopped, with everything saved, if a signal asks for it.
         """
         self.run.cut_metrics(self.state.logged)
         if self.state.step == 0:
             self._snapshot()
         meter = Meter()
+        exact = self.config.training.deterministic
         started, before = time.perf_counter(), self.state.seconds
         self.module.train()
         try:
-            with fast_arithmetic(self.fabric.device):
+            with stopping.deferred(), same_every_time(exact), fast_arithmetic(self.fabric.device, exact):
                 while self.state.step < self.total:
                     meter.add(self.step(self.state.step), self.config.training.batch_size)
                     self.state.step += 1
@@ -115,13 +121,15 @@ class Trainer:
         generator = make_generator(self.config.seed, "views", step, self.fabric.device)
         metrics: dict[str, Tensor] = {}
         images = self.feed.batch(step)
-        size = self.config.training.batch_size // self.config.training.accumulate
-        for part in zip(torch.split(images.images, size), torch.split(images.labels, size), strict=True):
-            output = self._forward(Split(*part), step, generator)
-            share = size / self.config.training.batch_size
-            self.fabric.backward(output.loss * share)
-            for name, value in {"loss": output.loss.detach(), **output.metrics}.items():
-                metrics[name] = metrics[name] + value * share if name in metrics else value * share
+        parts = self.config.training.accumulate
+        size = len(images) // parts
+        split = zip(torch.split(images.images, size), torch.split(images.labels, size), strict=True)
+        for number, part in enumerate(split, start=1):
+            with self._in_private() if number < parts else nullcontext():
+                loss, others = self._forward(Split(*part), step, generator)
+                self.fabric.backward(loss / parts)
+            for name, value in {"loss": loss.detach(), **others}.items():
+                metrics[name] = metrics[name] + value / parts if name in metrics else value / parts
         if self.config.training.clip_norm is not None:
             self.fabric.clip_gradients(
                 self.module, self.wrapped_optimizer, max_norm=self.config.training.clip_norm, error_if_nonfinite=False
@@ -139,12 +147,17 @@ class Trainer:
         if not self.compiled and step >= self.statistics.settled:
             compile_parts(self.objective)
             self.compiled = True
-        torch.manual_seed(derive_seed(self.config.seed, "step", step))
+        own = f"step/{processes.rank()}" if processes.rank() else "step"  # dropout must not be alike everywhere
+        torch.manual_seed(derive_seed(self.config.seed, own, step))
 
-    def _forward(self, images: Split, step: int, generator: Generator) -> StepOutput:
+    def _forward(self, images: Split, step: int, generator: Generator) -> tuple[Tensor, dict[str, Tensor]]:
         batch = self.views.batch(images, step / self.total, generator)
-        with self.fabric.autocast():
-            return self.objective.step(batch, generator)
+        made: tuple[Tensor, dict[str, Tensor]] = self.module(lambda: self.objective.step(batch, generator))
+        return made
+
+    def _in_private(self) -> AbstractContextManager[None]:
+        """Where gradients are added up and not yet shared: another part of the batch follows."""
+        return self.fabric.no_backward_sync(self.module) if processes.together() else nullcontext()
 
     def _reports(self) -> bool:
         step = self.state.step
@@ -169,26 +182,38 @@ class Trainer:
         return {"step": step, "samples_seen": samples, "epoch": round(epoch, 4), "name": name, "value": value}
 
     def _keep(self) -> None:
-        """Snapshot and checkpoint where due, of finite weights only.
+        """Snapshot and checkpoint where due, of finite weights only; stop, if that is asked for.
 
-        Raises: TrainingFailed if a weight is not finite: the loss of a step is from before its update.
+        Raises: TrainingFailed if a weight is not finite: the loss of a step is from before its update. Stopped.
         """
         step = self.state.step
-        due = time.monotonic() - self.saved_at >= self.config.training.checkpoint_seconds
-        if step not in self.snapshot_steps and not due:
+        late = time.monotonic() - self.saved_at >= self.config.training.checkpoint_seconds
+        asked, late = processes.agreed((stopping.asked(), late))
+        asked = asked if step < self.total else None  # what is finished is not stopped
+        if step not in self.snapshot_steps and not late and asked is None:
             return
-        if not bool(torch.stack([torch.isfinite(weight).all() for weight in self.objective.parameters()]).all()):
+        if processes.anyone(not self._finite()):
             raise TrainingFailed(f"weights are not finite after step {step}: lower training.learning_rate")
         if step in self.snapshot_steps:
             self._snapshot()
         save_checkpoint(self.run, self.state, self.objective, self.optimizer)
         self.run.update(progress={"step": step, "samples_seen": step * self.config.training.batch_size})
         self.saved_at = time.monotonic()
+        if asked is not None:
+            self.run.update(status="stopped")
+            raise stopping.Stopped(asked)
+
+    def _finite(self) -> bool:
+        """Whether all weights that lie here are."""
+        own = [w.to_local() if isinstance(w, DTensor) else w for w in self.objective.parameters()]
+        return bool(torch.stack([torch.isfinite(weight).all() for weight in own]).all())
 
     def _snapshot(self) -> None:
         save_snapshot(self.run, self.state.step, self.objective)
 
 
 def save_snapshot(run: RunDirectory, step: int, objective: Objective) -> None:
-    """Keep the weights of backbone and heads after ``step`` updates."""
-    save_tensors(run.snapshot_file(step), objective.state_dict())
+    """Keep the weights of backbone and heads after ``step`` updates. All processes take part, the first writes."""
+    weights = whole(objective.state_dict())
+    if processes.is_first():
+        save_tensors(run.snapshot_file(step), weights)

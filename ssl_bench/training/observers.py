@@ -21,8 +21,8 @@ PLAIN_SECONDS = 15.0
 class TrainingProgress:
     """Loss and images per second on standard error: a bar on a terminal, a line now and then elsewhere."""
 
-    def __init__(self, title: str, total: int, start: int) -> None:
-        self.title, self.total = title, total
+    def __init__(self, title: str, total: int, start: int, shown: bool = True) -> None:
+        self.title, self.total, self.shown = title, total, shown
         self._console = Console(stderr=True)
         self._last = time.monotonic()
         self._bar = Progress(
@@ -33,7 +33,7 @@ class TrainingProgress:
             TimeRemainingColumn(),
             console=self._console,
             transient=True,
-            disable=not self._console.is_terminal,
+            disable=not (shown and self._console.is_terminal),
         )
         self._task = self._bar.add_task(title, total=total, completed=start, status="")
 
@@ -41,7 +41,7 @@ class TrainingProgress:
         """Show where the run is."""
         status = f"loss {loss:.4f}  {images_per_second:,.0f} images/s"
         self._bar.update(self._task, completed=step, status=status)
-        if not self._console.is_terminal and time.monotonic() - self._last > PLAIN_SECONDS:
+        if self.shown and not self._console.is_terminal and time.monotonic() - self._last > PLAIN_SECONDS:
             self._last = time.monotonic()
             print(f"{self.title}: step {step}/{self.total}  {status}", file=sys.stderr, flush=True)
 

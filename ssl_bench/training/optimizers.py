@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 
 from ssl_bench.config import DEFAULT_RATES, TrainingConfig
 from ssl_bench.training.lars import LARS
@@ -21,5 +22,11 @@ def make_optimizer(module: nn.Module, config: TrainingConfig) -> torch.optim.Opt
     if config.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=rate, fused=True)
     if config.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=rate, momentum=0.9, fused=True)
+        # torch has no fused form of it for weights that are spread over processes.
+        return torch.optim.SGD(groups, lr=rate, momentum=0.9, fused=not is_spread(module))
     return LARS(groups, lr=rate, momentum=0.9)
+
+
+def is_spread(module: nn.Module) -> bool:
+    """Whether processes hold shares of the weights."""
+    return any(isinstance(weight, DTensor) for weight in module.parameters())

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 
+from ssl_bench import processes
 from ssl_bench.backbones import make_backbone
-from ssl_bench.config import Config, identity, section_options
+from ssl_bench.config import Config, WandbConfig, identity, section_options
 from ssl_bench.data.images import ImageData
 from ssl_bench.data.load import load_dataset
 from ssl_bench.errors import UserError, warn
@@ -27,13 +28,18 @@ from ssl_bench.seeds import derive_seed
 from ssl_bench.targets import make_target
 from ssl_bench.training.checkpoint import State
 from ssl_bench.training.compiling import check_compiler
-from ssl_bench.training.loop import Trainer, TrainingFailed, save_snapshot
+from ssl_bench.training.distributed import make_fabric
+from ssl_bench.training.failure import TrainingFailed
+from ssl_bench.training.group import pretrain_together
+from ssl_bench.training.loop import Trainer, save_snapshot
 from ssl_bench.training.observers import TrainingProgress, WandbMirror
 from ssl_bench.training.speed import channels_last, lay_out
 
 
 def pretrain(config: Config, out: str | Path, data: ImageData | None = None) -> RunDirectory:
     """One pretraining run into one run directory; goes on where it was interrupted, does nothing if it is finished.
+
+    On several devices of this host it starts a process for each; started by torchrun or ``srun``, it is one of them.
 
     Args:
         config: The settings; defaults that depend on the dataset or the objective are filled in first.
@@ -45,20 +51,27 @@ def pretrain(config: Config, out: str | Path, data: ImageData | None = None) -> 
         RunIsHeld: Another process writes this run.
         TrainingFailed: The loss is no longer finite; run.json then says ``failed``.
     """
-    data = data if data is not None else load_dataset(config.dataset)
+    processes.join()
+    with processes.first_goes_first():
+        data = data if data is not None else load_dataset(config.dataset)
     config = resolve(config, data)
     run = RunDirectory(Path(out))
-    fabric = Fabric(accelerator=config.training.accelerator, devices=1, precision=config.training.precision)
-    if config.training.compile and OBJECTIVES.get(config.objective.name).trains and run.state() != "finished":
-        check_compiler(fabric.device)
-    run.claim(config)
+    trains = OBJECTIVES.get(config.objective.name).trains
+    if config.training.compile and trains and processes.by_first(run.state) != "finished":
+        gpu = config.training.accelerator != "cpu" and torch.cuda.is_available()
+        check_compiler(torch.device("cuda" if gpu else "cpu"))
+    processes.by_first(lambda: run.claim(config))
     check_same_images(run, data)
-    if run.finished and run.damage() is None:
+    if processes.by_first(lambda: run.finished and run.damage() is None):
         return run
+    if trains and processes.launched() == 1 and config.training.devices * config.training.nodes > 1:
+        return pretrain_together(config, run)
+    fabric = make_fabric(config.training, trains)
     with run.held():
-        if run.finished:
-            if (damage := run.damage()) is None:
-                return run
+        finished, damage = processes.by_first(lambda: (run.finished, run.damage()))
+        if finished and damage is None:
+            return run
+        if finished and processes.is_first():
             warn(f"{damage}: {run.path.name} is trained again as far as is needed")
         return _pretrain(config, data, run, fabric)
 
@@ -103,9 +116,10 @@ def check_same_images(run: RunDirectory, data: ImageData) -> None:
 
 def _train(trainer: Trainer, config: Config, run: RunDirectory) -> State:
     """Train to the end, watched; a failure is recorded before it is raised."""
-    mirror = WandbMirror(config.wandb, identity(config), run.path.name, run.path, config.model_dump(mode="json"))
+    wandb = config.wandb if processes.is_first() else WandbConfig()
+    mirror = WandbMirror(wandb, identity(config), run.path.name, run.path, config.model_dump(mode="json"))
     try:
-        with TrainingProgress(title(config), trainer.total, trainer.state.step) as progress:
+        with TrainingProgress(title(config), trainer.total, trainer.state.step, processes.is_first()) as progress:
             return trainer.train(progress, mirror)
     except TrainingFailed as error:
         run.update(status="failed", error=str(error), finished=now())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -59,9 +60,10 @@ def channels_last(settings: TrainingConfig) -> bool:
     """Whether maps lie in memory pixel by pixel: always, unless the user says otherwise.
 
     Measured on one thread of an AMD EPYC: steps of ``resnet_micro`` take 1.17 to 1.21 times as long channel by channel;
-    on a GPU it is the layout that tensor cores read.
+    on a GPU it is the layout that tensor cores read. Weights that are spread over processes cannot lie so.
     """
-    return _given(settings.channels_last, True)
+    spread = settings.strategy == "fsdp" and settings.devices * settings.nodes > 1
+    return not spread and _given(settings.channels_last, True)
 
 
 def fits(size: int, free: int | None) -> bool:
@@ -89,11 +91,12 @@ def lay_out(objective: Objective, channels_last: bool) -> Objective:
 
 
 @contextmanager
-def fast_arithmetic(device: torch.device) -> Iterator[None]:
+def fast_arithmetic(device: torch.device, deterministic: bool = False) -> Iterator[None]:
     """While training on a GPU: TF32 outside autocast, and the convolution algorithm that cuDNN measures to be fastest.
 
-    Restored afterwards, since evaluation needs float32: its metrics ask for differences that TF32 rounds away. On other
-    devices it changes nothing.
+    A ``deterministic`` run measures nothing: the fastest may be another next time. Restored afterwards, since
+    evaluation needs float32: its metrics ask for differences that TF32 rounds away. On other devices it changes
+    nothing.
     """
     if device.type != "cuda":
         yield
@@ -101,12 +104,27 @@ def fast_arithmetic(device: torch.device) -> Iterator[None]:
     cudnn = torch.backends.cudnn
     before = torch.get_float32_matmul_precision(), cudnn.allow_tf32, cudnn.benchmark
     torch.set_float32_matmul_precision("high")
-    cudnn.allow_tf32 = cudnn.benchmark = True
+    cudnn.allow_tf32, cudnn.benchmark = True, not deterministic
     try:
         yield
     finally:
         torch.set_float32_matmul_precision(before[0])
         cudnn.allow_tf32, cudnn.benchmark = before[1:]
+
+
+@contextmanager
+def same_every_time(wanted: bool) -> Iterator[None]:
+    """While inside, if wanted: an error from any operation that may add up in another order the next time."""
+    if not wanted:
+        yield
+        return
+    before = torch.are_deterministic_algorithms_enabled()
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS may choose anew every time
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
 
 
 def _given(choice: bool | None, rule: bool) -> bool:

@@ -10,6 +10,7 @@ from ssl_bench.data.images import ImageData, Split
 from ssl_bench.data.views import make_views, render, resolve_recipe
 from ssl_bench.noise import make_noise
 from ssl_bench.objectives.base import Batch, Objective
+from ssl_bench.processes import share
 from ssl_bench.training.compiling import SETTINGS
 
 
@@ -27,9 +28,16 @@ class ViewMaker:
         self.render = torch.compile(render, fullgraph=True, **SETTINGS) if compiled else render
 
     def batch(self, images: Split, progress: float, generator: Generator) -> Batch:
-        """Views of images and their labels, at a point of training from 0 to 1."""
+        """Views of this process's images and their labels, at a point of training from 0 to 1."""
         noise = self.noise.at(progress) if self.noise is not None else None
         views = make_views(
-            images.images, self.count, self.recipe, self.statistics, noise, generator, render=self.render
+            images.images,
+            self.count,
+            self.recipe,
+            self.statistics,
+            noise,
+            generator,
+            render=self.render,
+            share=share(),
         )
         return Batch(views, images.labels, progress)

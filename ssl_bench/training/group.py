@@ -1,0 +1,64 @@
+"""Starting a run's processes on this host: torchrun does, a process for each device."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import torch
+
+from ssl_bench import stopping
+from ssl_bench.config import Config
+from ssl_bench.errors import UserError
+from ssl_bench.runs.directory import RunDirectory
+from ssl_bench.training.failure import TrainingFailed
+
+LOOKS = 0.2
+
+
+def pretrain_together(config: Config, run: RunDirectory) -> RunDirectory:
+    """Train a claimed run with a process for each device of this host; a signal to stop is passed on.
+
+    Raises: UserError for several hosts, which somebody else must start; TrainingFailed if a process failed; Stopped.
+    """
+    settings = config.training
+    if settings.nodes > 1:
+        raise UserError(
+            f"training.nodes={settings.nodes}: start this command on every host, with torchrun or srun "
+            "(docs/scaling.md says how)"
+        )
+    words = ["pretrain", str(run.path / "config.yaml"), "--out", str(run.path)]
+    with stopping.deferred():
+        status = _run(words, settings.devices)
+    record = run.record()
+    if record.get("status") == "failed":
+        raise TrainingFailed(str(record.get("error")))
+    if status != 0 or not run.finished:
+        raise TrainingFailed(
+            f"one of {settings.devices} processes ended with exit status {status}, its messages are above; "
+            "what was saved is kept, and the same command goes on from there"
+        )
+    return run
+
+
+def _run(words: list[str], count: int) -> int:
+    """The exit status of ``ssl-bench WORDS`` in ``count`` processes, whose output goes to standard error."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
+    threads = str(max(1, torch.get_num_threads() // count))
+    child = subprocess.Popen(
+        [*launcher, "-m", "ssl_bench", *words], stdout=sys.stderr, env={**os.environ, "OMP_NUM_THREADS": threads}
+    )
+    told = False
+    try:
+        while child.poll() is None:
+            time.sleep(LOOKS)
+            if stopping.asked() and not told:
+                child.terminate()  # torchrun passes it on, and gives them time to save
+                told = True
+    finally:
+        if child.poll() is None:
+            child.terminate()
+            child.wait()
+    return child.returncode
