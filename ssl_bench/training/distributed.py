@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
@@ -33,6 +34,8 @@ def make_fabric(settings: TrainingConfig, trains: bool) -> Fabric:
             f"training.nodes={settings.nodes} makes {wanted}: make them agree"
         )
     several = trains and wanted > 1
+    # A job of one process on a host that happens to have Slurm needs no advice.
+    warnings.filterwarnings("ignore", message="The `srun` command is available")
     fabric = Fabric(
         accelerator=settings.accelerator,
         devices=settings.devices if several else 1,
