@@ -34,11 +34,7 @@ def holder(tmp_path):
 
 def test_a_second_writer_is_told_who_is_the_first(tmp_path, holder):
     run = RunDirectory(tmp_path / "run")
-    beat = tmp_path / "run" / "heartbeat.json"
-    deadline = time.monotonic() + 20
-    while not beat.exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    with pytest.raises(RunIsHeld, match=rf"written by process {holder.pid} on \S+ \(last sign of life \d s ago\)"):
+    with pytest.raises(RunIsHeld, match=rf"written by process {holder.pid} on \S+ \(last sign of life \d+ s ago\)"):
         run.held().__enter__()
     assert issubclass(RunIsHeld, UserError)
     assert run.state() == "running"
@@ -71,10 +67,6 @@ def test_a_stopped_writer_is_slow_and_not_dead(tmp_path, holder):
 def test_clocks_that_jump_kill_nobody(tmp_path, monkeypatch):
     run, real = RunDirectory(tmp_path), time.time
     with run.held():
-        for _ in range(100):
-            if (tmp_path / "heartbeat.json").exists():
-                break
-            time.sleep(0.02)
         for jump in (-86_400, 86_400):
             monkeypatch.setattr(time, "time", lambda jump=jump: real() + jump)
             assert run.state() == "running"

@@ -6,11 +6,13 @@ import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from ssl_bench.errors import UserError
 from ssl_bench.files import read_tensors, save_tensors
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # Bytes of tensors kept; the eigenbasis of CIFAR-10 has 75 million, and each of its projections has one.
 ROOM = 10 * 2**30

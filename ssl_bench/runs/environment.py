@@ -10,8 +10,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import torch
-
 PACKAGES = ("ssl-bench", "torch", "torchvision", "timm", "lightly", "lightning-fabric", "numpy", "scikit-learn")
 
 
@@ -50,6 +48,8 @@ def _git_commit() -> str | None:
 
 
 def _hardware() -> dict[str, Any]:
+    import torch  # here, so that whoever only reads what runs left behind does not wait for it
+
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {"processor": _processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads(), "gpu": gpu}
 

@@ -65,11 +65,13 @@ def held(folder: Path) -> Iterator[None]:
     enough = threading.Event()
     beating = threading.Thread(target=_beat, args=(folder, enough), name="heartbeat", daemon=True)
     try:
+        _say(folder)
         beating.start()
         yield
     finally:
         enough.set()
-        beating.join()
+        if beating.ident is not None:
+            beating.join()
         with contextlib.suppress(OSError):
             (folder / HEARTBEAT).unlink(missing_ok=True)
         _mine.discard(name)
@@ -119,12 +121,14 @@ _mine: set[str] = set()
 
 
 def _beat(folder: Path, enough: threading.Event) -> None:
-    """Say now and then that this process lives; a sign of life that cannot be written stops nothing."""
-    while True:
-        with contextlib.suppress(OSError, UserError):
-            write_json(folder / HEARTBEAT, _now())
-        if enough.wait(SECONDS):
-            return
+    while not enough.wait(SECONDS):
+        _say(folder)
+
+
+def _say(folder: Path) -> None:
+    """That this process lives; a sign of life that cannot be written stops nothing."""
+    with contextlib.suppress(OSError):
+        write_json(folder / HEARTBEAT, _now())
 
 
 def _now() -> dict[str, str | int | float]:
