@@ -360,7 +360,9 @@ def _explain(model: type[BaseModel], error: ValidationError) -> str:
     place = [str(part) for part in first["loc"] if isinstance(part, int) or part.isidentifier()]
     key = ".".join(place)
     if first["type"] == "extra_forbidden":
-        return f"unknown key '{key}'; {did_you_mean(place[-1], _known_keys(model, place[:-1]))}"
+        unknown = str(first["loc"][-1])  # which may be no word, and so no part of the place
+        above = place[: len(place) - place[-1:].count(unknown)]
+        return f"unknown key '{'.'.join([*above, unknown])}'; {did_you_mean(unknown, _known_keys(model, above))}"
     if first["type"] == "missing":
         return f"'{key}' is missing"
     message = first["msg"].removeprefix("Value error, ")

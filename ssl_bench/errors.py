@@ -1,18 +1,24 @@
 """What is said to people: the one exception a user may cause, printed as one line, exit status 2; warnings."""
 
 import difflib
+import re
 import sys
 from collections.abc import Iterable
+
+LONGEST = 2000
+CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 class UserError(Exception):
     """A mistake of the user's. The message is one line that says what is wrong and what to do about it.
 
-    What a terminal would obey instead of showing it (escape sequences in the name of a file) is spelt out.
+    What a terminal would obey instead of showing it (escape sequences in the name of a file) is spelt out, what a URL
+    says of user and password is not, and nobody reads more than 2,000 letters.
     """
 
     def __init__(self, message: str) -> None:
-        line = " ".join(message.split())
+        line = CREDENTIALS.sub("***@", " ".join(message.split()))
+        line = line if len(line) <= LONGEST else f"{line[:LONGEST]}..."
         super().__init__("".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line))
 
 

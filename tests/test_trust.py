@@ -19,11 +19,14 @@ from ssl_bench.config import Config, DatasetConfig, identity, validate
 from ssl_bench.data.arrays import read_arrays
 from ssl_bench.data.decoding import decode_image
 from ssl_bench.data.load import load_dataset
+from ssl_bench.encoders.weights import load_state
 from ssl_bench.errors import UserError
 from ssl_bench.files import write_json
+from ssl_bench.noise import make_noise
 from ssl_bench.overrides import load_config, parse_value
 from ssl_bench.reporting import report as write_report
 from ssl_bench.runs.directory import RunDirectory
+from ssl_bench.targets import make_target
 
 ROOT = Path(__file__).parent.parent
 NINE_TIMES_NINE = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -114,7 +117,9 @@ def test_a_message_is_shown_and_not_obeyed():
 
 
 def sources():
-    return [*(ROOT / "ssl_bench").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "scripts").glob("*.py")]
+    return [
+        file for room in ("ssl_bench", "benchmarks", "campaigns", "scripts") for file in (ROOT / room).rglob("*.py")
+    ]
 
 
 def dangers(tree):
@@ -438,3 +443,41 @@ def test_a_summary_names_runs_of_its_own_folder_alone(tmp_path):
         write_json(tmp_path / "cmp" / "summary.json", summary)
         with pytest.raises(UserError, match=r"summary\.json is not of this version's form"):
             write_report([tmp_path / "cmp"], tmp_path / "report.html")
+
+
+# what the campaign of bad inputs found (``campaigns/bad_inputs.py``)
+
+
+def test_one_gain_is_for_all_components():
+    data = load_dataset(DatasetConfig(name="digits", limit=40))
+    images = data.standardised(data.train.images[:2])
+    asked = make_target("pca(gains=[1])").prepare(data).ask(images)
+    mean = data.standardised_mean.float()
+    assert torch.allclose(asked, images - mean, atol=1e-4)
+    assert make_noise("pca(gains=[1])").prepare(data).sample(images, torch.Generator()).shape == images.shape
+
+
+@pytest.mark.parametrize("word", ["08=", "0=None", "training.1=2", "a..b=1", "=1"])
+def test_a_key_that_is_no_word_is_unknown(word):
+    with pytest.raises(UserError, match=r"unknown key|is not key=value|no word"):
+        validate(Config, load_config(None, [word]))
+
+
+@pytest.mark.parametrize("content", [b"q\0", b"q", b"", b"\x80", b"PK\3\4", b"\x80\2}q\0K\1]s."])
+def test_files_that_are_no_weights_are_refused(tmp_path, content):
+    (tmp_path / "weights.pt").write_bytes(content)
+    with pytest.raises(UserError, match=r"weights .*weights\.pt: "):
+        load_state(tmp_path / "weights.pt")
+
+
+def test_weights_that_hold_themselves_are_refused(tmp_path):
+    content = {"a": torch.zeros(1)}
+    content["state_dict"] = content
+    torch.save(content, tmp_path / "weights.pt")
+    with pytest.raises(UserError, match="nested more than 20 deep"):
+        load_state(tmp_path / "weights.pt")
+
+
+def test_no_message_is_longer_than_anybody_reads_nor_holds_a_password():
+    assert len(str(UserError("x" * 10**6))) < 2100
+    assert str(UserError("https://me:secret@host/x")) == "https://***@host/x"

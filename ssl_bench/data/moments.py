@@ -37,6 +37,8 @@ def pca_edges(variances: np.ndarray[Any, np.dtype[np.float64]], bands: int) -> l
     Returns: ascending indices from 0 to the number of components, ``bands`` + 1 of them, fewer if components are few.
     """
     count = len(variances)
+    if bands == 1:
+        return [0, count]  # of one number, a geometric sequence is its first
     cumulative = np.concatenate([[0.0], np.cumsum(variances)])
     for first in range(1, count + 1):
         inner = np.unique(np.round(np.geomspace(first, count, bands)).astype(int))

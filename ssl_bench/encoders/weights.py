@@ -10,16 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ssl_bench.encoders.matching import Match, Renaming, match_state
 from ssl_bench.errors import UserError
+from ssl_bench.files import given_path
 
 # Sub-dictionaries of a checkpoint that hold tensors, but no weights.
 NOT_WEIGHTS = re.compile(r"optim|sched|scaler|amp$|callback|loops|rng|random|hyper", re.IGNORECASE)
 SHOWN = 5
+# Containers in containers of a checkpoint.
+DEEPEST = 20
 
 
 @dataclass(frozen=True)
@@ -89,10 +91,14 @@ def load_state(file: str | Path) -> dict[str, Tensor]:
 
     Raises: UserError if the file is not there, is damaged, holds other objects, or holds no tensors.
     """
-    path = Path(file).expanduser()
+    path = given_path(str(file), "weights")
     if not path.is_file():
         raise UserError(f"weights {path}: there is no such file")
-    state = _unwrap(_read(path))
+    content = _read(path)
+    try:
+        state = _unwrap(content)
+    except UserError as error:
+        raise UserError(f"weights {path}: {error}") from error
     if not state:
         raise UserError(f"weights {path}: the file holds no tensors with names")
     return state
@@ -151,13 +157,18 @@ def _read(path: Path) -> Any:
             "you trust the file, save its weights alone: torch.save(torch.load(FILE, weights_only=False)[KEY], NEW), "
             "where KEY is mostly 'state_dict' or 'model'"
         ) from error
-    except (OSError, EOFError, RuntimeError, SafetensorError, ValueError, KeyError) as error:
+    except Exception as error:  # whatever the damage makes torch stumble on
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"weights {path}: cannot be read, perhaps damaged: {reason}") from error
 
 
-def _unwrap(content: Any) -> dict[str, Tensor]:
-    """All weights in nested containers. A container alone at its level leaves no trace in the keys."""
+def _unwrap(content: Any, depth: int = 0) -> dict[str, Tensor]:
+    """All weights in nested containers. A container alone at its level leaves no trace in the keys.
+
+    Raises: UserError for containers without an end: one may hold itself.
+    """
+    if depth > DEEPEST:
+        raise UserError(f"containers are nested more than {DEEPEST} deep")
     if not isinstance(content, Mapping):
         return {}
     named = {key: value for key, value in content.items() if isinstance(key, str)}
@@ -165,7 +176,7 @@ def _unwrap(content: Any) -> dict[str, Tensor]:
     inner = {
         key: state
         for key, value in named.items()
-        if isinstance(value, Mapping) and not NOT_WEIGHTS.search(key) and (state := _unwrap(value))
+        if isinstance(value, Mapping) and not NOT_WEIGHTS.search(key) and (state := _unwrap(value, depth + 1))
     }
     if not tensors and len(inner) == 1:
         return next(iter(inner.values()))
