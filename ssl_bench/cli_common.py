@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -51,7 +52,9 @@ def list_names(kind: str, as_json: bool) -> None:
 
 
 def show(value: Any, as_json: bool, lines: Callable[[], list[str]]) -> None:
-    """Print a value as one JSON object, or as lines for people."""
+    """Print a value as one JSON object, or as lines for people; of several processes the first prints."""
+    if os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) != "0":
+        return
     print(json.dumps(value, allow_nan=False) if as_json else "\n".join(lines()))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ssl_bench import processes
 from ssl_bench.across_runs import label_free, order_of_runs
 from ssl_bench.config import Config, flatten
 from ssl_bench.files import write_json
@@ -34,6 +35,7 @@ def compare(raw: Mapping[str, Any], out: str | Path, launcher: Launcher = "local
     Raises: UserError before anything is run, if any cell is impossible.
     """
     check_launcher(launcher, jobs)
+    processes.join()
     shelf = Shelf()
     plan = make_plan(raw, Path(out), shelf, launcher)
     if launcher == "commands":
@@ -46,7 +48,7 @@ def compare(raw: Mapping[str, Any], out: str | Path, launcher: Launcher = "local
         run_side_by_side(plan, jobs)
     else:
         run_in_turn(plan, shelf)
-    return gather(plan)
+    return processes.by_first(lambda: gather(plan))
 
 
 def gather(plan: Plan) -> dict[str, Any]:

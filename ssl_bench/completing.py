@@ -27,6 +27,7 @@ def complete(path: str | Path, shelf: Shelf | None = None) -> RunDirectory:
         UserError: It is no run, or cannot be done. If it is one, run.json says why.
         TrainingFailed: The loss is no longer finite; run.json says so too.
     """
+    processes.join()
     run, shelf = RunDirectory(Path(path)), shelf or Shelf()
     config = run.config()
     try:

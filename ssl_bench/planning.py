@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from ssl_bench import processes
 from ssl_bench.completing import is_complete
 from ssl_bench.config import Config, DatasetConfig, Options, identity, validate
 from ssl_bench.data.images import ImageData, Split, Statistics
@@ -102,7 +103,7 @@ def make_plan(raw: Mapping[str, Any], out: Path, shelf: Shelf, launcher: Launche
     chance = data[dataset_key(wanted[0])].chance
     plan = Plan(_claim(out), main, baselines, skipped, tuple(axes(settings)), chance, own.launcher)
     for config in plan.every():
-        plan.run(config).claim(config)
+        processes.by_first(partial(plan.run(config).claim, config))
     return plan
 
 

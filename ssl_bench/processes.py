@@ -59,8 +59,16 @@ def join() -> None:
     atexit.register(_leave)
 
 
+class _Apart:
+    """Whether the first process does something by itself just now: then nobody waits for it anywhere."""
+
+    now = False
+
+
 def count() -> int:
     """How many processes there are."""
+    if _Apart.now:
+        return 1
     return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
 
 
@@ -89,7 +97,7 @@ def agreed(value: T) -> T:
 
 
 def by_first(function: Callable[[], T]) -> T:
-    """What a function gives in the first process, everywhere; it runs there alone.
+    """What a function gives in the first process, everywhere; it runs there alone, and is told of no others.
 
     Raises: The user's mistake it raised there, in all processes, so that none waits for another.
     """
@@ -97,10 +105,13 @@ def by_first(function: Callable[[], T]) -> T:
         return function()
     result: tuple[Any, UserError | None] = (None, None)
     if is_first():
+        _Apart.now = True
         try:
             result = (function(), None)
         except UserError as error:
             result = (None, error)
+        finally:
+            _Apart.now = False
     value, mistake = agreed(result)
     if mistake is not None:
         raise mistake

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 from rich.console import Console
 
+from ssl_bench import processes
 from ssl_bench.completing import complete
 from ssl_bench.config import Config
 from ssl_bench.errors import UserError
@@ -21,12 +23,13 @@ POLL = 2.0
 
 def run_in_turn(plan: Plan, shelf: Shelf) -> None:
     """Do what is missing; what others do already, when they are through. Failures are recorded, not raised."""
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, quiet=not processes.is_first())
     every = plan.every()
     names = [f"[{number}/{len(every)}] {title(config)}" for number, config in enumerate(every, start=1)]
     cells = list(zip(every, names, strict=True))
     for config, name in [cell for cell in cells if not _do(*cell, plan, shelf, console)]:
-        while is_held(plan.run(config).path) or not _do(config, name, plan, shelf, console):
+        path = plan.run(config).path
+        while processes.by_first(partial(is_held, path)) or not _do(config, name, plan, shelf, console):
             time.sleep(POLL)
 
 

@@ -44,11 +44,13 @@ def pretrain_together(config: Config, run: RunDirectory) -> RunDirectory:
 
 
 def _run(words: list[str], count: int) -> int:
-    """The exit status of ``ssl-bench WORDS`` in ``count`` processes, whose output goes to standard error."""
+    """The exit status of ``ssl-bench WORDS`` in ``count`` processes; their messages go where this one's go."""
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
     threads = str(max(1, torch.get_num_threads() // count))
     child = subprocess.Popen(
-        [*launcher, "-m", "ssl_bench", *words], stdout=sys.stderr, env={**os.environ, "OMP_NUM_THREADS": threads}
+        [*launcher, "-m", "ssl_bench", *words],
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "OMP_NUM_THREADS": threads},
     )
     told = False
     try:
