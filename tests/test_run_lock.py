@@ -93,6 +93,8 @@ def test_states(tmp_path):
         assert run.state() == "running"
         run.claim(make_config())
         assert run.state() == "running"
+    assert run.state() == "waiting"
+    run.update(status="running")
     assert run.state() == "dead"
     for status in ("waiting", "stopped", "failed", "finished"):
         run.update(status=status)

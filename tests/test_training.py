@@ -363,6 +363,27 @@ def test_wandb_mirrors_offline(tmp_path, monkeypatch):
     assert list((tmp_path / "run" / "wandb").glob("offline-run-*/*.wandb"))
 
 
+def test_a_broken_network_stops_no_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.setenv("WANDB_INIT_TIMEOUT", "2")
+    run = pretrain(make_config("wandb.mode=online", "training.epochs=1"), tmp_path / "run")
+    assert run.finished
+    assert list((tmp_path / "run" / "wandb").glob("offline-run-*/*.wandb"))
+    assert "wandb cannot be reached" in capsys.readouterr().err
+
+
+def test_a_mirror_that_breaks_stops_no_run(tmp_path, monkeypatch, capsys):
+    class Breaks:
+        def log(self, *arguments, **entries):
+            raise RuntimeError("the service died")
+
+    monkeypatch.setattr("wandb.init", lambda **about: Breaks())
+    assert pretrain(make_config("wandb.mode=offline", "training.epochs=1"), tmp_path / "run").finished
+    assert capsys.readouterr().err.count("the service died") == 1
+
+
 def test_default_configuration_is_complete():
     data = load_dataset(make_config().dataset)
     config = resolve(validate(Config, load_config(None, ["objective=denoising"])), data)

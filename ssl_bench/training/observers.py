@@ -13,9 +13,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ssl_bench.config import WandbConfig
-from ssl_bench.errors import UserError
+from ssl_bench.errors import UserError, warn
 
 PLAIN_SECONDS = 15.0
+# How long the end of a run waits for wandb to send what is left; the default is for ever.
+FINISH_SECONDS = 60.0
 
 
 class TrainingProgress:
@@ -56,7 +58,10 @@ class TrainingProgress:
 
 
 class WandbMirror:
-    """Metrics at Weights & Biases, beside the files. Does nothing, and imports nothing, unless switched on."""
+    """Metrics at Weights & Biases, beside the files. Does nothing, and imports nothing, unless switched on.
+
+    It stops no run: what cannot be sent stays in the run's ``wandb`` folder, for ``wandb sync``.
+    """
 
     def __init__(self, config: WandbConfig, run_id: str, name: str, folder: Path, settings: dict[str, Any]) -> None:
         self._run: Any = None
@@ -64,18 +69,32 @@ class WandbMirror:
             import wandb
 
             about: dict[str, Any] = {"id": run_id, "name": name, "dir": str(folder), "config": settings}
+            about["settings"] = wandb.Settings(finish_timeout=FINISH_SECONDS)
             try:
                 self._run = wandb.init(project=config.project, mode=config.mode, resume="allow", **about)
+            except wandb.errors.CommError as error:
+                warn(f"wandb cannot be reached ({error}): its metrics are kept in {folder / 'wandb'}, for `wandb sync`")
+                wandb.teardown()  # its service still holds the name of the run
+                self._run = wandb.init(project=config.project, mode="offline", **about)
             except (wandb.Error, OSError) as error:
                 raise UserError(f"wandb: {error}; log in with `wandb login`, or use wandb.mode=offline") from error
 
     def log(self, rows: Iterable[dict[str, Any]]) -> None:
         """Send the rows of one step."""
-        if self._run is not None:
-            for row in rows:
-                self._run.log({row["name"]: row["value"], "samples_seen": row["samples_seen"]}, step=row["step"])
+        for row in rows:
+            self._try("log", {row["name"]: row["value"], "samples_seen": row["samples_seen"]}, step=row["step"])
 
     def close(self) -> None:
         """Finish the mirrored run."""
-        if self._run is not None:
-            self._run.finish()
+        self._try("finish")
+        self._run = None
+
+    def _try(self, what: str, *arguments: Any, **entries: Any) -> None:
+        """Tell wandb something; after a failure it is told nothing more."""
+        if self._run is None:
+            return
+        try:
+            getattr(self._run, what)(*arguments, **entries)
+        except Exception as error:  # whatever a mirror runs into, the run is worth more
+            warn(f"wandb failed ({error}): the run goes on without it")
+            self._run = None
