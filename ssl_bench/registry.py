@@ -58,6 +58,7 @@ class Registry(Generic[T]):
 
         Raises: UserError, with the nearest known name, if there is none or if a plug-in cannot be imported.
         """
+        self.check(name)
         if name not in self._loaded:
             self._loaded[name] = self._load(name)
         return self._loaded[name]
@@ -88,7 +89,6 @@ class Registry(Generic[T]):
             module, _, attribute = self._lazy[name].target.partition(":")
             loaded: T = getattr(importlib.import_module(module), attribute)
             return loaded
-        self.check(name)
         point = self._entry_points()[name]
         try:
             plugin: T = point.load()

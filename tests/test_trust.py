@@ -6,27 +6,36 @@ import io
 import json
 import os
 import re
+import subprocess
+import sys
 import zipfile
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 from test_report import Page, make_config, make_run
 
-from ssl_bench.config import Config, DatasetConfig, identity, validate
+from ssl_bench.backbones import make_backbone
+from ssl_bench.backbones.outline import outline_backbone
+from ssl_bench.config import BackboneConfig, Config, DatasetConfig, identity, validate
 from ssl_bench.data.arrays import read_arrays
 from ssl_bench.data.decoding import decode_image
 from ssl_bench.data.load import load_dataset
 from ssl_bench.encoders.weights import load_state
 from ssl_bench.errors import UserError
 from ssl_bench.files import write_json
+from ssl_bench.matrix import cells
+from ssl_bench.measuring import evaluate
 from ssl_bench.noise import make_noise
 from ssl_bench.overrides import load_config, parse_value
 from ssl_bench.reporting import report as write_report
 from ssl_bench.runs.directory import RunDirectory
 from ssl_bench.targets import make_target
+from ssl_bench.training.pretraining import pretrain
 
 ROOT = Path(__file__).parent.parent
 NINE_TIMES_NINE = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -463,6 +472,11 @@ def test_a_key_that_is_no_word_is_unknown(word):
         validate(Config, load_config(None, [word]))
 
 
+def test_a_name_that_is_a_list_is_unknown():
+    with pytest.raises(UserError, match=r"unknown dataset \[\]"):
+        cells({"dataset": {"name": [[]]}})
+
+
 @pytest.mark.parametrize("content", [b"q\0", b"q", b"", b"\x80", b"PK\3\4", b"\x80\2}q\0K\1]s."])
 def test_files_that_are_no_weights_are_refused(tmp_path, content):
     (tmp_path / "weights.pt").write_bytes(content)
@@ -481,3 +495,99 @@ def test_weights_that_hold_themselves_are_refused(tmp_path):
 def test_no_message_is_longer_than_anybody_reads_nor_holds_a_password():
     assert len(str(UserError("x" * 10**6))) < 2100
     assert str(UserError("https://me:secret@host/x")) == "https://***@host/x"
+
+
+# code, secrets, sizes
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["objective.name", "backbone.name", "dataset.name", "noise", "target", "evaluation.probes", "wandb.project"],
+)
+def test_no_file_names_code_that_is_imported(tmp_path, monkeypatch, setting):
+    (tmp_path / "evil_module.py").write_text("open('imported', 'w')\ndef go():\n    raise SystemExit('ran')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    section, _, key = setting.partition(".")
+    evil = "evil_module:go"
+    settings = {"dataset": {"name": "digits", "limit": 40}, "training": {"epochs": 0, "batch_size": 4}}
+    if setting in ("noise", "target"):
+        settings["objective"] = {"name": "denoising"}
+    settings[section] = {**settings.get(section, {}), key: evil} if key else evil
+    (tmp_path / "mine.yaml").write_text(json.dumps(settings))
+    with pytest.raises(UserError) if setting != "wandb.project" else nullcontext():
+        config = validate(Config, load_config("mine.yaml"))
+        pretrain(config, tmp_path / "run")
+        evaluate(tmp_path / "run", config.evaluation)
+    # Nor does a run directory that says so itself.
+    run = tmp_path / "kept"
+    pretrain(make_small_config(), run)
+    kept = yaml.safe_load((run / "config.yaml").read_text())
+    kept[section] = {**kept[section], key: evil} if key else evil
+    (run / "config.yaml").write_text(json.dumps(kept))
+    with suppress(UserError):
+        evaluate(run)
+    assert not Path("imported").exists()
+
+
+def make_small_config():
+    words = ["dataset.limit=40", "dataset.test_limit=20", "training.epochs=0", "training.batch_size=4", "backbone=mlp"]
+    return validate(Config, load_config(None, [*words, "evaluation.probe_epochs=1"]))
+
+
+def test_no_secret_is_written(tmp_path):
+    """Not from the environment, ``~/.netrc``, a remote of git, or the command line of another program."""
+    repository = tmp_path / "repository"
+    for words in (["init", "-q", "."], ["remote", "add", "origin", "https://me:SECRETremote@host.example/x.git"]):
+        repository.mkdir(exist_ok=True)
+        subprocess.run(["git", *words], cwd=repository, check=True)
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / ".netrc").write_text("machine api.wandb.ai\n  login user\n  password SECRETnetrc" + 29 * "0")
+    names = ("WANDB_API_KEY", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "SLURM_JWT")
+    secrets = {name: f"SECRET{name.lower()}".ljust(40, "0") for name in names}
+    own = {"HOME": str(tmp_path / "home"), "XDG_CACHE_HOME": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)}
+    small = ["dataset.limit=40", "training.epochs=1", "training.batch_size=20", "backbone=mlp", "wandb.mode=offline"]
+    said = b""
+    for words in (["pretrain", *small, "--out", "run"], ["report", "run", "--out", "report.html"]):
+        command = [sys.executable, "-m", "ssl_bench", *words]
+        done = subprocess.run(command, cwd=repository, env=os.environ | own | secrets, capture_output=True, check=True)
+        said += done.stdout + done.stderr
+    written = [file for folder in (repository, tmp_path / "cache") for file in folder.rglob("*") if file.is_file()]
+    assert [file.name for file in written if b"SECRET" in file.read_bytes()] == ["config"]  # git's own
+    assert {file.suffix for file in written} >= {".wandb", ".json", ".html", ".csv", ".md", ".log"}
+    assert b"SECRET" not in said
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("backbone.latent_dim=1000000000", "less than or equal to 1000000"),
+        ("training.batch_size=1000000000000", "larger than the dataset"),
+        ("training.epochs=1000000000000", "less than or equal to 1000000"),
+        ("dataset=folder dataset.file=. dataset.image_size=1000000", "less than or equal to 4096"),
+        ("dataset=spectral dataset.size=1000000", "less than or equal to 4096"),
+        ("dataset=spectral dataset.size=4096 dataset.samples=100000000", "need 1,677,740.5 GB"),
+        ("objective=mae backbone=vit_micro objective.decoder_width=1000000000", "less than or equal to 16384"),
+        ("objective=simclr objective.hidden_dim=1000000 objective.output_dim=1000000", "16,001.1 GB"),
+        (
+            "backbone=vit_base_patch16_224 backbone.embedding=latent backbone.latent_dim=1000000",
+            "GB of memory are free",
+        ),
+    ],
+)
+def test_what_no_machine_can_do_is_refused_in_one_line(tmp_path, words, message):
+    given = {word.partition("=")[0] for word in words.split()}
+    small = [word for word in ("dataset.limit=40", "training.batch_size=4") if word.partition("=")[0] not in given]
+    with pytest.raises(UserError, match=message):
+        pretrain(validate(Config, load_config(None, [*small, *words.split()])), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_outlines_know_what_backbones_know():
+    for name in ("mlp", "resnet_micro", "vit_micro", "resnet18", "vit_tiny"):
+        config = BackboneConfig(name=name)
+        state = torch.get_rng_state()
+        assert outline_backbone(config, 32, 3).info == make_backbone(config, 32, 3).info
+        torch.set_rng_state(state)
+        outline_backbone(config, 32, 3)
+        assert torch.equal(torch.get_rng_state(), state)

@@ -69,7 +69,10 @@ class WandbMirror:
             import wandb
 
             about: dict[str, Any] = {"id": run_id, "name": name, "dir": str(folder), "config": settings}
-            about["settings"] = wandb.Settings(finish_timeout=FINISH_SECONDS)
+            # Of this code, its folder, its environment and what it prints nothing is told: a remote of git may hold a
+            # password, and what Slurm leaves in the environment a token.
+            closed = {"disable_git": True, "save_code": False, "disable_code": True, "x_disable_meta": True}
+            about["settings"] = wandb.Settings(finish_timeout=FINISH_SECONDS, console="off", **closed)
             try:
                 self._run = wandb.init(project=config.project, mode=config.mode, resume="allow", **about)
             except wandb.errors.CommError as error:
