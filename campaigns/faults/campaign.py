@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 
 from campaigns.faults.disk import Disk, small_disk
-from campaigns.faults.kinds import WEIGHTS, Fault, Place, inject
+from campaigns.faults.kinds import Fault, Place, draw, inject
 from campaigns.faults.outcome import difference, outcome
 from campaigns.faults.starting import Ended
 from ssl_bench.errors import UserError
@@ -34,7 +34,6 @@ SETTINGS = (
     "analysis.fit_samples=200",
     "analysis.test_samples=100",
 )
-FAULTS_A_ROUND = 10
 # Starts without a fault after which a comparison must be done.
 STARTS = 2
 
@@ -78,18 +77,21 @@ def run(count: int, seed: int, epochs: int, say: Callable[[str], None]) -> Campa
         while campaign.injected < count:
             random = Random(f"{seed} {len(campaign.rounds)}")
             _empty(disk, place.cache)
-            campaign.rounds.append(_round(place, random, min(FAULTS_A_ROUND, count - campaign.injected), expected, say))
+            kinds = draw(len(campaign.rounds), random)
+            campaign.rounds.append(_round(place, random, kinds, count - campaign.injected, expected, say))
         return campaign
 
 
-def _round(place: Place, random: Random, count: int, expected: dict[str, object], say: Callable[[str], None]) -> Round:
-    """Faults until there were enough, or most of them come too late; then the command undisturbed, and what it made."""
-    done, late = Round(), 0
-    while sum(fault.injected for fault in done.faults) < count and late < 2:
-        kind = random.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+def _round(
+    place: Place, random: Random, kinds: list[str], most: int, expected: dict[str, object], say: Callable[[str], None]
+) -> Round:
+    """One fault after another, those that come too late left out; then the command undisturbed, and what it made."""
+    done = Round()
+    for kind in kinds:
+        if sum(fault.injected for fault in done.faults) == most:
+            break
         fault = inject(kind, place, random)
         done.faults.append(fault)
-        late += not fault.injected
         state = fault.wrong or ("survived so far" if fault.injected else "too late")
         say(f"{fault.kind} {fault.what}: {state}")
     done.wrong = _ending(place, expected)

@@ -12,8 +12,10 @@ from random import Random
 from campaigns.faults.disk import Disk
 from campaigns.faults.starting import PATIENCE, Command, Ended
 
-# How often each is drawn. A broken network costs a minute, since wandb tries for a while.
-WEIGHTS = {"killed": 36, "asked to stop": 20, "byte changed": 30, "disk full": 12, "network broken": 2}
+KINDS = ("killed", "asked to stop", "byte changed", "disk full", "network broken")
+# Of ten faults. A broken network costs a minute, since wandb tries for a while: it takes a kill's place now and then.
+TEN = ("killed", "killed", "killed", "killed", "asked to stop", "asked to stop", "disk full", *["byte changed"] * 3)
+ROUNDS_A_NETWORK = 4
 NORMAL: Mapping[str, str] = {}
 NO_NETWORK = {
     "WANDB_BASE_URL": "http://127.0.0.1:9",
@@ -50,6 +52,15 @@ class Place:
         """Start the command."""
         own = {**environment, "XDG_CACHE_HOME": str(self.cache)}
         return Command([*self.words, *more], self.log, own, largest_file)
+
+
+def draw(number: int, random: Random) -> list[str]:
+    """The kinds of the faults of a round, by its number."""
+    kinds = list(TEN)
+    if number % ROUNDS_A_NETWORK == ROUNDS_A_NETWORK - 1:
+        kinds[0] = "network broken"
+    random.shuffle(kinds)
+    return kinds
 
 
 def inject(kind: str, place: Place, random: Random) -> Fault:

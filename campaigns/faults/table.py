@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from campaigns.faults.campaign import Campaign
-from campaigns.faults.kinds import WEIGHTS
+from campaigns.faults.kinds import KINDS
 from ssl_bench.files import write_json, write_text
 
 PACKAGES = ("torch", "safetensors", "filelock", "wandb")
@@ -36,7 +36,7 @@ def record(campaign: Campaign, command: str, seed: int, seconds: float, git: str
         "rounds": len(campaign.rounds),
         "undisturbed_seconds": campaign.undisturbed_seconds,
         "disk": "tmpfs" if campaign.tmpfs else "a limit on the size of files (no tmpfs could be mounted)",
-        "kinds": {kind: {"injected": injected[kind], "survived": survived[kind]} for kind in WEIGHTS},
+        "kinds": {kind: {"injected": injected[kind], "survived": survived[kind]} for kind in KINDS},
         "wrong": wrong,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "git": git,
