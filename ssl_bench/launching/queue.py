@@ -12,9 +12,8 @@ from ssl_bench.errors import UserError
 PATIENCE = 60
 
 # What squeue says of jobs that come to nothing more; any other word is said of one that waits, works or ends just now.
-ENDED = frozenset(
-    {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "REVOKED", "TIMEOUT"}
-)
+STOPPED_BY_SLURM = {"BOOT_FAIL", "DEADLINE", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "REVOKED", "TIMEOUT"}
+ENDED = frozenset({"CANCELLED", "COMPLETED", "FAILED"} | STOPPED_BY_SLURM)
 WAITING = frozenset({"PENDING", "REQUEUED", "CONFIGURING"})
 
 
