@@ -47,6 +47,7 @@ def stoppable() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        _Request.name = None
 
 
 @contextmanager
