@@ -94,6 +94,7 @@ def decode_image(path: str | os.PathLike[str], size: int) -> NDArray[np.uint8]:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise OSError("it is no regular file")
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd metadata; pixels that are not there are errors
             warnings.simplefilter("error", images.DecompressionBombWarning)
             with images.open(path, formats=FORMATS) as image:
                 deep = image.mode.startswith(("I", "F"))
