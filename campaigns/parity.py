@@ -10,8 +10,10 @@ import argparse
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,23 +26,24 @@ from ssl_bench import processes
 from ssl_bench.config import Config, validate
 from ssl_bench.data.images import Split
 from ssl_bench.data.load import load_dataset
-from ssl_bench.files import load_tensors, save_tensors
+from ssl_bench.files import load_tensors, read_json, save_tensors, write_json, write_text
 from ssl_bench.measuring import analyze, evaluate
 from ssl_bench.objectives.base import Batch
 from ssl_bench.overrides import load_config
 from ssl_bench.resolve import resolve
 from ssl_bench.runs.directory import RunDirectory
+from ssl_bench.runs.environment import describe_environment
 from ssl_bench.training.distributed import make_fabric, whole
 from ssl_bench.training.loop import Trainer
 from ssl_bench.training.observers import TrainingProgress, WandbMirror
-from ssl_bench.training.pretraining import build_objective
+from ssl_bench.training.pretraining import build_objective, pretrain
 
 COUNT = 2
 STEPS = 20
 SMALL = [
-    *("dataset=spectral", "dataset.size=16", "dataset.samples=320", "dataset.test_samples=200"),
-    *("training.epochs=4", "training.batch_size=64", "training.snapshots=3", "training.optimizer=sgd"),
-    *("training.accelerator=cpu", "backbone.latent_dim=16", "analysis.fit_samples=200", "analysis.test_samples=100"),
+    *("dataset=spectral", "dataset.size=8", "dataset.classes=2", "dataset.samples=160", "dataset.test_samples=200"),
+    *("training.epochs=4", "training.batch_size=32", "training.snapshots=3", "training.optimizer=sgd"),
+    *("training.accelerator=cpu", "backbone.latent_dim=16", "analysis.fit_samples=100", "analysis.test_samples=100"),
 ]
 CASES = {
     "autoencoder": ["objective=autoencoder"],
@@ -53,6 +56,16 @@ CASES = {
     "supervised": ["objective=supervised"],
 }
 STRATEGIES = ("ddp", "fsdp")
+KEYS = ("loss", "gradient", "weights")
+MEASURED = "evaluate and analyze"
+ABOUT = f"""# One process against two
+
+`python -m campaigns.parity`: {STEPS} steps of SGD, a batch of 32 in one process against two times 16 (gloo, one host).
+Relative differences: of the loss of the first step; of its gradients, the largest to the largest gradient; of the
+weights after {STEPS} steps, to the way they went. In float32, sums in another order carry some activations across the
+kink of a ReLU, which moves gradients by more than rounding does, and batch norms and further steps multiply it. In
+float64 what is left comes from the float32 arithmetic inside the losses.
+"""
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -97,7 +110,7 @@ def train(config: Config, out: Path, dtype: torch.dtype) -> dict[str, Tensor]:
             kept["loss"] = processes.mean_over_all(metrics["loss"])
         return metrics
 
-    trainer.step = step  # type: ignore[method-assign]
+    trainer.step = step  # type: ignore[method-assign, assignment]
     with TrainingProgress("parity", trainer.total, 0, shown=False) as progress:
         state = trainer.train(progress, WandbMirror(config.wandb, "parity", "parity", out, {}))
     assert state.step == STEPS
@@ -123,62 +136,97 @@ def differences(one: dict[str, Tensor], other: dict[str, Tensor]) -> dict[str, f
     }
 
 
-def measured(config: Config, out: Path) -> dict[str, Any]:
+def measured(out: Path) -> dict[str, Any]:
     """What evaluation and analysis say of a finished run, without what it took."""
-    evaluate(out, config.evaluation)
-    analyze(out, config.analysis)
     run = RunDirectory(out)
-    texts = [json.loads(file.read_text()) for file in (run.evaluation_file, run.spectrum_file)]
-    for text in texts:
-        for row in text["snapshots"]:
-            row.pop("seconds", None)
-    return {"evaluation": texts[0], "spectrum": texts[1]}
+    evaluate(out, run.config().evaluation)
+    analyze(out, run.config().analysis)
+    said = {}
+    for file in (run.evaluation_file, run.spectrum_file):
+        content = read_json(file)
+        said[file.stem] = [
+            {key: value for key, value in row.items() if key != "seconds"} for row in content["snapshots"]
+        ]
+    return said
 
 
-def as_one_of_two(folder: Path, cases: Sequence[str]) -> None:
-    """What each of the processes does: all cases by all strategies, then measure a run that one process trained."""
+def as_one_of_two(folder: Path, cases: Sequence[str], strategies: Sequence[str], kinds: Sequence[str]) -> None:
+    """What each of the processes does: train all cases, then measure a run that one process trained."""
     processes.join()
-    for case, strategy, dtype in itertools.product(cases, STRATEGIES, DTYPES):
-        name = name_of(case, strategy, dtype)
-        kept = train(config_of(case, strategy, COUNT), folder / name, DTYPES[dtype])
+    for case, strategy, kind in itertools.product(cases, strategies, kinds):
+        name = name_of(case, strategy, kind)
+        kept = train(config_of(case, strategy, COUNT), folder / name, DTYPES[kind])
         processes.first_only(save_tensors)(folder / f"{name}.safetensors", kept)
-    if (folder / "measured").exists():
-        measured(config_of("autoencoder", "ddp", 1), folder / "measured")
+    measured(folder / "by two")
 
 
-def in_two_processes(folder: Path, cases: Sequence[str]) -> None:
-    """Run :func:`as_one_of_two` by torchrun."""
+def compare(
+    folder: Path, cases: Sequence[str], strategies: Sequence[str] = STRATEGIES, kinds: Sequence[str] = tuple(DTYPES)
+) -> dict[str, dict[str, float]]:
+    """Differences by case, strategy and kind of numbers; and whether measurements are the same to the last bit.
+
+    Raises: CalledProcessError if one of the two processes failed.
+    """
+    pretrain(config_of("simclr", "ddp", 1), folder / "by one")
+    shutil.copytree(folder / "by one", folder / "by two")
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={COUNT}"]
-    words = ["-m", "campaigns.parity", "--rank-of", str(folder), *cases]
+    words = ["-m", "campaigns.parity", "--rank-of", json.dumps([str(folder), cases, strategies, kinds])]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run([*launcher, *words], check=True, env=environment, cwd=Path(__file__).parent.parent)
-
-
-def compare(folder: Path, cases: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Differences by case, strategy and kind of numbers."""
-    in_two_processes(folder, cases)
-    found = {}
-    for case, dtype in itertools.product(cases, DTYPES):
-        alone = train(config_of(case, "ddp", 1), folder / name_of(case, "alone", dtype), DTYPES[dtype])
-        for strategy in STRATEGIES:
-            name = name_of(case, strategy, dtype)
+    found = {
+        "evaluate and analyze": {"measurements": float(measured(folder / "by one") != measured(folder / "by two"))}
+    }
+    for case, kind in itertools.product(cases, kinds):
+        alone = train(config_of(case, "ddp", 1), folder / name_of(case, "alone", kind), DTYPES[kind])
+        for strategy in strategies:
+            name = name_of(case, strategy, kind)
             found[name] = differences(alone, load_tensors(folder / f"{name}.safetensors"))
     return found
 
 
-def name_of(case: str, strategy: str, dtype: str) -> str:
+def name_of(case: str, strategy: str, kind: str) -> str:
     """A case, how it was shared, and in which numbers."""
-    return f"{case}, {strategy}, {dtype}"
+    return f"{case}, {strategy}, {kind}"
+
+
+def page(found: dict[str, dict[str, float]]) -> str:
+    """The table of the report."""
+    trained = {name: row for name, row in found.items() if "loss" in row}
+    same = "the same to the last bit" if not found[MEASURED]["measurements"] else "**different**"
+    versions = describe_environment()["versions"].items()
+    lines = [
+        ABOUT,
+        "| case | loss | gradient | weights |",
+        "| --- | ---: | ---: | ---: |",
+        *(
+            f"| {name} | {row['loss']:.1e} | {row['gradient']:.1e} | {row['weights']:.1e} |"
+            for name, row in trained.items()
+        ),
+        "",
+        f"Evaluation and analysis of one run by two processes: {same} as by one.",
+        "",
+        f"Versions: {', '.join(f'{key} {value}' for key, value in versions if value)}.",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rank-of", type=Path)
-    parser.add_argument("cases", nargs="*")
+    parser.add_argument("--rank-of", type=json.loads, help=argparse.SUPPRESS)
     asked = parser.parse_args()
+    torch.set_num_threads(1)
     if asked.rank_of is not None:
-        as_one_of_two(asked.rank_of, asked.cases)
+        folder, cases, strategies, kinds = asked.rank_of
+        as_one_of_two(Path(folder), cases, strategies, kinds)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        found = compare(Path(folder), list(CASES))
+    reports = Path(__file__).parent.parent / "reports" / "reliability"
+    write_json(
+        reports / "parity.json", {"command": "python -m campaigns.parity", **describe_environment(), "found": found}
+    )
+    write_text(reports / "parity.md", page(found))
 
 
 if __name__ == "__main__":
