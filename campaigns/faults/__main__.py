@@ -21,6 +21,7 @@ def main() -> None:
     parser.add_argument("--faults", type=int, default=100, help="how many to inject")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=40, help="of each run: how long there is something to disturb")
+    parser.add_argument("--together", type=int, default=0, help="and as many where one of two processes is killed")
     parser.add_argument("--out", type=Path, default=Path("reports/reliability"))
     asked = parser.parse_args()
     started = time.monotonic()
@@ -28,14 +29,15 @@ def main() -> None:
     from ssl_bench.runs.environment import describe_environment
 
     git = describe_environment()["git"]
-    campaign = run(
-        asked.faults,
-        asked.seed,
-        asked.epochs,
-        lambda line: print(f"{time.monotonic() - started:6.0f} s  {line}", file=sys.stderr, flush=True),
-    )
-    command = f"scripts/fault-campaign --faults {asked.faults} --seed {asked.seed} --epochs {asked.epochs}"
-    found = record(campaign, command, asked.seed, time.monotonic() - started, git)
+
+    def say(line: str) -> None:
+        print(f"{time.monotonic() - started:6.0f} s  {line}", file=sys.stderr, flush=True)
+
+    campaigns = [run(asked.faults, asked.seed, asked.epochs, say)] if asked.faults else []
+    campaigns += [run(asked.together, asked.seed, asked.epochs, say, together=True)] if asked.together else []
+    words = {"faults": asked.faults, "together": asked.together, "seed": asked.seed, "epochs": asked.epochs}
+    command = " ".join(["scripts/fault-campaign", *(f"--{name} {value}" for name, value in words.items())])
+    found = record(campaigns, command, asked.seed, time.monotonic() - started, git)
     write(asked.out, found)
     print(asked.out / "faults.md")
     sys.exit(1 if found["wrong"] else 0)

@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 
 from campaigns.faults.disk import Disk, small_disk
-from campaigns.faults.kinds import Fault, Place, draw, inject
+from campaigns.faults.kinds import ONE_OF_TWO, Fault, Place, draw, inject
 from campaigns.faults.outcome import difference, outcome
 from campaigns.faults.starting import Ended
 from ssl_bench.errors import UserError
@@ -33,6 +33,12 @@ SETTINGS = (
     "evaluation.probe_epochs=1",
     "analysis.fit_samples=200",
     "analysis.test_samples=100",
+)
+TOGETHER = (
+    "objective=simclr",
+    "baselines=[]",
+    "training.devices=2",
+    *(word for word in SETTINGS if not word.startswith(("objective=", "baselines="))),
 )
 # Starts without a fault after which a comparison must be done.
 STARTS = 2
@@ -60,13 +66,14 @@ class Campaign:
         return sum(fault.injected for each in self.rounds for fault in each.faults)
 
 
-def run(count: int, seed: int, epochs: int, say: Callable[[str], None]) -> Campaign:
-    """Inject ``count`` faults.
+def run(count: int, seed: int, epochs: int, say: Callable[[str], None], *, together: bool = False) -> Campaign:
+    """Inject ``count`` faults; ``together``: into a run of two processes, of which one is killed each time.
 
     Raises: UserError if the comparison does not come to its end undisturbed.
     """
     with tempfile.TemporaryDirectory(prefix="faults-") as name, small_disk(Path(name) / "disk") as disk:
-        words = ("compare", *SETTINGS, f"training.epochs={epochs}", "--out", str(disk.folder / "out"))
+        settings = TOGETHER if together else SETTINGS
+        words = ("compare", *settings, f"training.epochs={epochs}", "--out", str(disk.folder / "out"))
         place = Place(words, disk, Path(name) / "log", Path(name) / "cache", 0.0)
         ended = place.start().wait()
         _demand(ended)
@@ -77,7 +84,7 @@ def run(count: int, seed: int, epochs: int, say: Callable[[str], None]) -> Campa
         while campaign.injected < count:
             random = Random(f"{seed} {len(campaign.rounds)}")
             _empty(disk, place.cache)
-            kinds = draw(len(campaign.rounds), random)
+            kinds = [ONE_OF_TWO] * 3 if together else draw(len(campaign.rounds), random)
             campaign.rounds.append(_round(place, random, kinds, count - campaign.injected, expected, say))
         return campaign
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
 from campaigns.faults.disk import Disk
-from campaigns.faults.starting import PATIENCE, Command, Ended
+from campaigns.faults.starting import PATIENCE, Command, Ended, trainers
 
-KINDS = ("killed", "asked to stop", "byte changed", "disk full", "network broken")
+ONE_OF_TWO = "one of two processes killed"
+KINDS = ("killed", "asked to stop", "byte changed", "disk full", "network broken", ONE_OF_TWO)
 # Of ten faults. A broken network costs a minute, since wandb tries for a while: it takes a kill's place now and then.
 TEN = ("killed", "killed", "killed", "killed", "asked to stop", "asked to stop", "disk full", *["byte changed"] * 3)
 ROUNDS_A_NETWORK = 4
@@ -57,9 +59,9 @@ class Place:
 def draw(number: int, random: Random) -> list[str]:
     """The kinds of the faults of a round, by its number."""
     kinds = list(TEN)
-    if number % ROUNDS_A_NETWORK == ROUNDS_A_NETWORK - 1:
-        kinds[0] = "network broken"
     random.shuffle(kinds)
+    if number % ROUNDS_A_NETWORK == ROUNDS_A_NETWORK - 1:
+        return ["network broken", *kinds[1:]]  # first, while there is something to train
     return kinds
 
 
@@ -67,7 +69,8 @@ def inject(kind: str, place: Place, random: Random) -> Fault:
     """Let the command meet one fault."""
     if kind in ("killed", "asked to stop"):
         return _signal(kind, place, random)
-    return {"byte changed": _change, "disk full": _fill, "network broken": _cut}[kind](place, random)
+    others = {"byte changed": _change, "disk full": _fill, "network broken": _cut, ONE_OF_TWO: _kill_one}
+    return others[kind](place, random)
 
 
 def _signal(kind: str, place: Place, random: Random) -> Fault:
@@ -119,6 +122,26 @@ def _cut(place: Place, random: Random) -> Fault:
     """A mirror that cannot be reached: the command does all the same, and says so where it trained."""
     ended = place.start("wandb.mode=online", environment=NO_NETWORK).wait()
     return Fault("network broken", "", "wandb cannot be reached" in ended.said, _wrong(ended, 0))
+
+
+def _kill_one(place: Place, random: Random) -> Fault:
+    """One of the two processes that train together, at a random moment: the command ends too, and does not hang."""
+    command = place.start()
+    two: list[int] = []
+    while command.running() and len(two) < 2:
+        two = trainers(command.process)
+        time.sleep(0.02)
+    deadline = time.monotonic() + random.uniform(0, place.seconds / 2)
+    while command.running() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    alive = sorted(set(two) & set(trainers(command.process))) if command.running() else []
+    victim = random.choice(alive) if alive else None
+    if victim is not None:
+        os.kill(victim, signal.SIGKILL)
+    ended = command.wait()
+    # What the one that was left says of its lost peer is torch's, traceback and all.
+    wrong = _wrong(replace(ended, said=ended.said.replace("Traceback", "")), 0 if victim is None else 1)
+    return Fault(ONE_OF_TWO, "" if victim is None else f"rank {alive.index(victim)}", victim is not None, wrong)
 
 
 def _wrong(ended: Ended, expected: int) -> str | None:

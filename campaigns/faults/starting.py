@@ -69,6 +69,31 @@ class Command:
         return Ended(os.waitstatus_to_exitcode(status), self.log.read_text(errors="replace"), took)
 
 
+def trainers(command: int) -> list[int]:
+    """The processes below a command that train a run together, by rank."""
+    ranks = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if not _is_below(int(folder.name), command):
+                continue
+            environment = dict(
+                entry.split("=", 1) for entry in (folder / "environ").read_text().split("\0") if "=" in entry
+            )
+        except (OSError, ValueError):
+            continue  # it has ended meanwhile
+        if "LOCAL_RANK" in environment:
+            ranks[int(environment["LOCAL_RANK"])] = int(folder.name)
+    return [ranks[rank] for rank in sorted(ranks)]
+
+
+def _is_below(process: int, ancestor: int) -> bool:
+    while process > 1:
+        if process == ancestor:
+            return True
+        process = int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+    return False
+
+
 def import_everything() -> None:
     """All modules of the package, so that processes forked later have them."""
     import torch
