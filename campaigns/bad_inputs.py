@@ -179,7 +179,7 @@ def main() -> int:
     kinds = campaign(asked.share)
     command = "scripts/bad-inputs" + (f" --share {asked.share:g}" if asked.share != 1 else "")
     result = {"schema": 1, "command": command, "seconds": round(time.monotonic() - started, 1), "kinds": kinds}
-    result["found"] = [vars(one) for one in FOUND]
+    result["found"] = [one._asdict() for one in FOUND]
     write_json(out / "bad_inputs.json", result)
     write_text(out / "bad_inputs.md", table(result))
     return 1 if any(row["broken"] for row in kinds) else 0
