@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import signal
@@ -8,7 +9,7 @@ import time
 import pytest
 from conftest import make_config
 
-from ssl_bench.errors import UserError
+from ssl_bench.errors import NotWritten, UserError
 from ssl_bench.runs import lock
 from ssl_bench.runs.directory import RunDirectory
 from ssl_bench.runs.lock import RunIsHeld
@@ -110,3 +111,12 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path):
     with pytest.raises(UserError, match=r"thesis\.txt"):
         RunDirectory(tmp_path).held().__enter__()
     assert [file.name for file in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_folder_that_may_not_be_written_to_is_named(tmp_path, monkeypatch):
+    def refuses(self):
+        raise OSError(errno.EROFS, "Read-only file system", str(self.lock_file))
+
+    monkeypatch.setattr(lock.FileLock, "acquire", refuses)
+    with pytest.raises(NotWritten, match=r"run could not be written: Read-only file system\. What is finished is kept"):
+        RunDirectory(tmp_path / "run").held().__enter__()

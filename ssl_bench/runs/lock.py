@@ -19,7 +19,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ssl_bench.errors import UserError
+from ssl_bench.errors import NotWritten, UserError
 from ssl_bench.files import read_json, write_json
 
 LOCK, HEARTBEAT = ".lock", "heartbeat.json"
@@ -47,20 +47,22 @@ class Heartbeat:
 def held(folder: Path) -> Iterator[None]:
     """Be the one process that writes a run. Inside of itself, it does nothing.
 
-    Raises: RunIsHeld if another is.
+    Raises: RunIsHeld if another is; NotWritten where nothing may be written.
     """
     name = os.path.realpath(folder)
     if name in _mine:
         yield
         return
-    folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / LOCK, timeout=PATIENCE, poll_interval=0.05)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout as error:
         raise RunIsHeld(
             f"{folder} is being written by {describe(read_heartbeat(folder))}: wait for it, or stop it first"
         ) from error
+    except OSError as error:
+        raise NotWritten(folder, error) from error
     _mine.add(name)
     enough = threading.Event()
     beating = threading.Thread(target=_beat, args=(folder, enough), name="heartbeat", daemon=True)
