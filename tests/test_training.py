@@ -58,7 +58,7 @@ def deterministic_metrics(run):
 @pytest.mark.parametrize("killed_at", [1, 5])
 def test_resumed_is_bit_equal_to_undisturbed(tmp_path, monkeypatch, overrides, killed_at):
     config = make_config(
-        *overrides, "training.checkpoint_seconds=0", "training.log_every=2", "training.optimizer=adamw"
+        *overrides, "training.checkpoint_seconds=0", "training.log_every=2", "training.deterministic=true"
     )
     whole = pretrain(config, tmp_path / "whole")
     original = loop.Trainer.step
@@ -396,3 +396,29 @@ def test_default_configuration_is_complete():
     assert config.noise == "gaussian(sigma=0.5)"
     assert config.backbone.embedding == "latent"
     assert math.isclose(config.training.learning_rate, 1e-3)
+
+
+def test_deterministic_training_refuses_what_may_differ(tmp_path, monkeypatch):
+    seen = []
+    original = Autoencoder.step
+
+    def watched(self, batch, generator):
+        seen.append(torch.are_deterministic_algorithms_enabled())
+        return original(self, batch, generator)
+
+    monkeypatch.setattr(Autoencoder, "step", watched)
+    for number, wanted in enumerate(["true", "false"]):
+        pretrain(make_config(f"training.deterministic={wanted}", "training.epochs=1"), tmp_path / str(number))
+    assert seen == [True] * (len(seen) // 2) + [False] * (len(seen) // 2)
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="what a GPU adds up in another order, it takes a GPU to see")
+@pytest.mark.parametrize(("deterministic", "bound"), [("true", 0.0), ("false", 0.05)])
+def test_runs_on_a_gpu_differ_by_a_bounded_share_of_the_way_they_went(tmp_path, deterministic, bound):
+    config = make_config("objective=simclr", f"training.deterministic={deterministic}", "training.accelerator=gpu")
+    one, other = (weights(pretrain(config, tmp_path / name)) for name in "ab")
+    first, last = min(one), max(one)
+    way = sum(float((one[last][name] - one[first][name]).double().square().sum()) for name in one[last])
+    apart = sum(float((one[last][name] - other[last][name]).double().square().sum()) for name in one[last])
+    assert math.sqrt(apart) <= bound * math.sqrt(way)
