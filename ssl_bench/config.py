@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from ssl_bench.errors import UserError, did_you_mean
+from ssl_bench.explaining import explain
 
 # What does not decide a run's result: where data lie, how it is shown and mirrored, what is asked of it afterwards, how
 # its steps are made fast.
@@ -307,7 +308,7 @@ def validate(model: type[ModelT], raw: Mapping[str, Any], where: str = "configur
     try:
         return model.model_validate(dict(raw))
     except ValidationError as error:
-        raise UserError(f"{where}: {_explain(model, error)}") from error
+        raise UserError(f"{where}: {explain(model, error)}") from error
 
 
 def section_options(section: BaseModel, model: type[ModelT], where: str) -> ModelT:
@@ -350,35 +351,3 @@ def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def to_yaml(config: BaseModel) -> str:
     """The configuration as YAML that ``load_config`` reads back."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
-
-
-def _explain(model: type[BaseModel], error: ValidationError) -> str:
-    """The first error of a validation, in words."""
-    # An unknown key is the likelier cause of a missing one.
-    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
-    # Parts such as "literal['a','b']" name a branch of a type, which is no place a user knows.
-    place = [str(part) for part in first["loc"] if isinstance(part, int) or part.isidentifier()]
-    key = ".".join(place)
-    if first["type"] == "extra_forbidden":
-        unknown = str(first["loc"][-1])  # which may be no word, and so no part of the place
-        above = place[: len(place) - place[-1:].count(unknown)]
-        return f"unknown key '{'.'.join([*above, unknown])}'; {did_you_mean(unknown, _known_keys(model, above))}"
-    if first["type"] == "missing":
-        return f"'{key}' is missing"
-    message = first["msg"].removeprefix("Value error, ")
-    return f"'{key}' = {_shown(first['input'])}: {message}" if key else message
-
-
-def _shown(value: Any) -> str:
-    """A value as a message shows it: not all of a long one."""
-    text = repr(value)
-    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
-
-
-def _known_keys(model: type[BaseModel], place: Sequence[str]) -> list[str]:
-    for part in place:
-        field = model.model_fields.get(part)
-        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
-            return []
-        model = field.annotation
-    return list(model.model_fields)
