@@ -50,9 +50,6 @@ YOUNGER = {
 MOST = 1_000_000
 LARGEST_IMAGE = 4096
 
-# Characters of a wrong value that a message repeats.
-LONGEST_SHOWN = 200
-
 # Peak learning rates for a batch of 256, used when none is given.
 DEFAULT_RATES = {"adamw": 1e-3, "sgd": 0.06, "lars": 0.3}
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from ssl_bench.errors import did_you_mean
+
+# Characters of a wrong value that a message repeats.
+LONGEST_SHOWN = 200
 
 
 def explain(model: type[BaseModel], error: ValidationError) -> str:
