@@ -24,6 +24,7 @@ from typing import Any
 from ssl_bench.files import read_json, write_json, write_text
 from ssl_bench.launching.preemption import progress
 from ssl_bench.launching.queue import read_queue
+from ssl_bench.runs.lock import is_held
 
 REPORT = Path(__file__).parent.parent / "reports" / "reliability" / "slurm"
 # Small images, the micro backbone; a run is long enough to be disturbed in its middle, and says at once how far it is.
@@ -75,7 +76,8 @@ class Trial:
             for index, name in enumerate(batch["runs"]):
                 job = batch["id"] if len(batch["runs"]) == 1 else f"{batch['id']}_{index}"
                 run = self.out / "runs" / name
-                if job in queue and queue[job].state == "RUNNING" and 5 < step_of(run) < total(run) - 100:
+                works = job in queue and queue[job].state == "RUNNING" and is_held(run)
+                if works and 5 < step_of(run) < total(run) - 100:
                     found[name] = job, run
         return found
 

@@ -9,6 +9,7 @@ from typing import Any
 from ssl_bench import processes
 from ssl_bench.across_runs import label_free, order_of_runs
 from ssl_bench.config import Config, flatten
+from ssl_bench.errors import UserError
 from ssl_bench.files import write_json
 from ssl_bench.launching.commands import commands
 from ssl_bench.launching.in_turn import run_in_turn
@@ -35,6 +36,8 @@ def compare(raw: Mapping[str, Any], out: str | Path, launcher: Launcher = "local
     Raises: UserError before anything is run, if any cell is impossible.
     """
     check_launcher(launcher, jobs)
+    if processes.launched() > 1 and (launcher != "local" or jobs > 1):
+        raise UserError("with --launcher or --jobs compare starts processes itself: start it without torchrun or srun")
     processes.join()
     shelf = Shelf()
     plan = make_plan(raw, Path(out), shelf, launcher)

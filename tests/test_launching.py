@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 from test_comparison import raw
 
-from ssl_bench import completing
+from ssl_bench import comparison, completing
 from ssl_bench.comparison import compare
 from ssl_bench.completing import complete, is_complete
 from ssl_bench.errors import UserError
@@ -206,6 +206,14 @@ def test_gpus_are_dealt_out_evenly(monkeypatch):
 def test_a_launcher_that_is_none_is_a_mistake(tmp_path, launcher, jobs, message):
     with pytest.raises(UserError, match=message):
         compare(raw(*ONE), tmp_path / "out", launcher, jobs)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("how", [("slurm", 1), ("local", 2)])
+def test_who_starts_processes_is_not_started_as_several(tmp_path, monkeypatch, how):
+    monkeypatch.setattr(comparison.processes, "launched", lambda: 2)
+    with pytest.raises(UserError, match="start it without torchrun or srun"):
+        compare(raw(*ONE), tmp_path / "out", *how)
     assert not (tmp_path / "out").exists()
 
 
