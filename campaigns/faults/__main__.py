@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported
 
 from campaigns.faults.campaign import run
+from campaigns.faults.kinds import KINDS
 from campaigns.faults.starting import import_everything
 from campaigns.faults.table import record, write
 
@@ -21,7 +23,8 @@ def main() -> None:
     parser.add_argument("--faults", type=int, default=100, help="how many to inject")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=40, help="of each run: how long there is something to disturb")
-    parser.add_argument("--together", type=int, default=0, help="and as many where one of two processes is killed")
+    parser.add_argument("--kind", choices=KINDS, help="only this kind; by default those that are quick, in turns")
+    parser.add_argument("--name", default="faults", help="of the two files")
     parser.add_argument("--out", type=Path, default=Path("reports/reliability"))
     asked = parser.parse_args()
     started = time.monotonic()
@@ -33,13 +36,11 @@ def main() -> None:
     def say(line: str) -> None:
         print(f"{time.monotonic() - started:6.0f} s  {line}", file=sys.stderr, flush=True)
 
-    campaigns = [run(asked.faults, asked.seed, asked.epochs, say)] if asked.faults else []
-    campaigns += [run(asked.together, asked.seed, asked.epochs, say, together=True)] if asked.together else []
-    words = {"faults": asked.faults, "together": asked.together, "seed": asked.seed, "epochs": asked.epochs}
-    command = " ".join(["scripts/fault-campaign", *(f"--{name} {value}" for name, value in words.items())])
-    found = record(campaigns, command, asked.seed, time.monotonic() - started, git)
-    write(asked.out, found)
-    print(asked.out / "faults.md")
+    campaign = run(asked.faults, asked.seed, asked.epochs, say, asked.kind)
+    command = shlex.join(["scripts/fault-campaign", *sys.argv[1:]])
+    found = record(campaign, command, asked.seed, time.monotonic() - started, git)
+    write(asked.out, asked.name, found)
+    print(asked.out / f"{asked.name}.md")
     sys.exit(1 if found["wrong"] else 0)
 
 

@@ -40,6 +40,8 @@ TOGETHER = (
     "training.devices=2",
     *(word for word in SETTINGS if not word.startswith(("objective=", "baselines="))),
 )
+# Faults a round where one kind is asked for.
+A_KIND = 2
 # Starts without a fault after which a comparison must be done.
 STARTS = 2
 
@@ -66,13 +68,13 @@ class Campaign:
         return sum(fault.injected for each in self.rounds for fault in each.faults)
 
 
-def run(count: int, seed: int, epochs: int, say: Callable[[str], None], *, together: bool = False) -> Campaign:
-    """Inject ``count`` faults; ``together``: into a run of two processes, of which one is killed each time.
+def run(count: int, seed: int, epochs: int, say: Callable[[str], None], kind: str | None = None) -> Campaign:
+    """Inject ``count`` faults, of one kind or of those that are quick.
 
     Raises: UserError if the comparison does not come to its end undisturbed.
     """
     with tempfile.TemporaryDirectory(prefix="faults-") as name, small_disk(Path(name) / "disk") as disk:
-        settings = TOGETHER if together else SETTINGS
+        settings = TOGETHER if kind == ONE_OF_TWO else SETTINGS
         words = ("compare", *settings, f"training.epochs={epochs}", "--out", str(disk.folder / "out"))
         place = Place(words, disk, Path(name) / "log", Path(name) / "cache", 0.0)
         ended = place.start().wait()
@@ -84,7 +86,7 @@ def run(count: int, seed: int, epochs: int, say: Callable[[str], None], *, toget
         while campaign.injected < count:
             random = Random(f"{seed} {len(campaign.rounds)}")
             _empty(disk, place.cache)
-            kinds = [ONE_OF_TWO] * 3 if together else draw(len(campaign.rounds), random)
+            kinds = draw(random) if kind is None else [kind] * A_KIND
             campaign.rounds.append(_round(place, random, kinds, count - campaign.injected, expected, say))
         return campaign
 

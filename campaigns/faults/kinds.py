@@ -15,9 +15,8 @@ from campaigns.faults.starting import PATIENCE, Command, Ended, trainers
 
 ONE_OF_TWO = "one of two processes killed"
 KINDS = ("killed", "asked to stop", "byte changed", "disk full", "network broken", ONE_OF_TWO)
-# Of ten faults. A broken network costs a minute, since wandb tries for a while: it takes a kill's place now and then.
+# What is drawn from. The other two cost a minute each (wandb tries for a while; torchrun starts), and are asked for.
 TEN = ("killed", "killed", "killed", "killed", "asked to stop", "asked to stop", "disk full", *["byte changed"] * 3)
-ROUNDS_A_NETWORK = 4
 NORMAL: Mapping[str, str] = {}
 NO_NETWORK = {
     "WANDB_BASE_URL": "http://127.0.0.1:9",
@@ -56,13 +55,9 @@ class Place:
         return Command([*self.words, *more], self.log, own, largest_file)
 
 
-def draw(number: int, random: Random) -> list[str]:
-    """The kinds of the faults of a round, by its number."""
-    kinds = list(TEN)
-    random.shuffle(kinds)
-    if number % ROUNDS_A_NETWORK == ROUNDS_A_NETWORK - 1:
-        return ["network broken", *kinds[1:]]  # first, while there is something to train
-    return kinds
+def draw(random: Random) -> list[str]:
+    """The kinds of the faults of a round."""
+    return random.sample(TEN, len(TEN))
 
 
 def inject(kind: str, place: Place, random: Random) -> Fault:

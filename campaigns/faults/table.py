@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 from collections import Counter
-from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,12 @@ from ssl_bench.files import write_json, write_text
 PACKAGES = ("torch", "safetensors", "filelock", "wandb")
 
 
-def record(campaigns: Sequence[Campaign], command: str, seed: int, seconds: float, git: str | None) -> dict[str, Any]:
+def record(campaign: Campaign, command: str, seed: int, seconds: float, git: str | None) -> dict[str, Any]:
     """What a campaign found. A fault is survived if the command, and then its round, ended as it should."""
     injected: Counter[str] = Counter()
     survived: Counter[str] = Counter()
     wrong = []
-    rounds = [each for campaign in campaigns for each in campaign.rounds]
-    for number, each in enumerate(rounds):
+    for number, each in enumerate(campaign.rounds):
         for fault in each.faults:
             injected[fault.kind] += fault.injected
             survived[fault.kind] += fault.injected and fault.wrong is None and each.wrong is None
@@ -35,10 +33,10 @@ def record(campaigns: Sequence[Campaign], command: str, seed: int, seconds: floa
         "command": command,
         "seed": seed,
         "minutes": round(seconds / 60, 1),
-        "rounds": len(rounds),
-        "undisturbed_seconds": [campaign.undisturbed_seconds for campaign in campaigns],
-        "disk": "tmpfs" if campaigns[0].tmpfs else "a limit on the size of files (no tmpfs could be mounted)",
-        "kinds": {kind: {"injected": injected[kind], "survived": survived[kind]} for kind in KINDS},
+        "rounds": len(campaign.rounds),
+        "undisturbed_seconds": campaign.undisturbed_seconds,
+        "disk": "tmpfs" if campaign.tmpfs else "a limit on the size of files (no tmpfs could be mounted)",
+        "kinds": {kind: {"injected": injected[kind], "survived": survived[kind]} for kind in KINDS if injected[kind]},
         "wrong": wrong,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "git": git,
@@ -46,10 +44,10 @@ def record(campaigns: Sequence[Campaign], command: str, seed: int, seconds: floa
     }
 
 
-def write(folder: Path, found: dict[str, Any]) -> None:
+def write(folder: Path, name: str, found: dict[str, Any]) -> None:
     """Write both files."""
-    write_json(folder / "faults.json", found)
-    write_text(folder / "faults.md", _page(found))
+    write_json(folder / f"{name}.json", found)
+    write_text(folder / f"{name}.md", _page(found))
 
 
 def _page(found: dict[str, Any]) -> str:
@@ -57,15 +55,14 @@ def _page(found: dict[str, Any]) -> str:
     rows = [f"| {kind} | {count['injected']} | {count['survived']} |" for kind, count in kinds.items()]
     total = [sum(count[key] for count in kinds.values()) for key in ("injected", "survived")]
     wrong = [f"- Round {one['round']}, {one['fault']}: {_short(one['what'])}" for one in found["wrong"]] or ["Nothing."]
-    seconds = " and ".join(f"{each:.0f} s" for each in found["undisturbed_seconds"])
     versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
     return f"""# Faults injected and survived
 
-A small comparison (two objectives and the untrained network, embedded digits; one objective in two processes that talk
-by gloo, for the last kind) is disturbed several times on its way; after each fault the same command is started again.
-It must end with the numbers, and the bits of every snapshot, that it has undisturbed ({seconds}); a command
-that meets a fault must say so in a line and leave with the right exit status. A fault counts as survived only if its
-whole round ended so.
+A small comparison (two objectives and the untrained network, embedded digits; where one of two processes is killed, one
+objective in two processes that talk by gloo) is disturbed several times on its way; after each fault the same command
+is started again. It must end with the numbers, and the bits of every snapshot, that it has undisturbed
+({found["undisturbed_seconds"]:.0f} s); a command that meets a fault must say so in a line and leave with the right exit
+status. A fault counts as survived only if its whole round ended so.
 
 | fault | injected | survived |
 |---|---:|---:|
