@@ -37,7 +37,9 @@ def main() -> None:
         print(f"{time.monotonic() - started:6.0f} s  {line}", file=sys.stderr, flush=True)
 
     campaign = run(asked.faults, asked.seed, asked.epochs, say, asked.kind)
-    command = shlex.join(["scripts/fault-campaign", *sys.argv[1:]])
+    words = {"faults": asked.faults, "seed": asked.seed, "epochs": asked.epochs, "kind": asked.kind, "name": asked.name}
+    options = [word for name, value in words.items() if value is not None for word in (f"--{name}", str(value))]
+    command = shlex.join(["scripts/fault-campaign", *options])
     found = record(campaign, command, asked.seed, time.monotonic() - started, git)
     write(asked.out, asked.name, found)
     print(asked.out / f"{asked.name}.md")
