@@ -31,10 +31,23 @@ Parameters = ParamSpec("Parameters")
 PATIENCE = timedelta(hours=6)
 
 
+def environment() -> ClusterEnvironment | None:
+    """Who started this process together with others, if anyone did."""
+    if distributed.is_torchelastic_launched():
+        from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+
+        return TorchElasticEnvironment()
+    if {"SLURM_NTASKS", "SLURM_STEP_ID"} <= os.environ.keys():  # a batch script without srun is one process
+        from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+
+        return SLURMEnvironment() if SLURMEnvironment.detect() else None
+    return None
+
+
 def launched() -> int:
     """As how many processes torchrun or ``srun`` started this job; 1 if neither did."""
-    environment = _environment()
-    return 1 if environment is None else environment.world_size()
+    starter = environment()
+    return 1 if starter is None else starter.world_size()
 
 
 def join() -> None:
@@ -42,18 +55,18 @@ def join() -> None:
 
     Numbers of processors travel by gloo, those of GPUs by NCCL.
     """
-    environment = _environment()
-    if environment is None or environment.world_size() == 1 or distributed.is_initialized():
+    starter = environment()
+    if starter is None or starter.world_size() == 1 or distributed.is_initialized():
         return
-    os.environ["MASTER_ADDR"] = environment.main_address
-    os.environ["MASTER_PORT"] = str(environment.main_port)
+    os.environ["MASTER_ADDR"] = starter.main_address
+    os.environ["MASTER_PORT"] = str(starter.main_port)
     gpus = torch.cuda.is_available()
     if gpus:
-        torch.cuda.set_device(environment.local_rank() % torch.cuda.device_count())
+        torch.cuda.set_device(starter.local_rank() % torch.cuda.device_count())
     distributed.init_process_group(
         "cpu:gloo,cuda:nccl" if gpus else "gloo",
-        rank=environment.global_rank(),
-        world_size=environment.world_size(),
+        rank=starter.global_rank(),
+        world_size=starter.world_size(),
         timeout=PATIENCE,
     )
     atexit.register(_leave)
@@ -269,16 +282,3 @@ class _FromAll(torch.autograd.Function):
 def _leave() -> None:
     if distributed.is_initialized():
         distributed.destroy_process_group()
-
-
-def _environment() -> ClusterEnvironment | None:
-    """Who started this process together with others, if anyone did."""
-    if distributed.is_torchelastic_launched():
-        from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
-
-        return TorchElasticEnvironment()
-    if "SLURM_NTASKS" in os.environ:
-        from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
-
-        return SLURMEnvironment() if SLURMEnvironment.detect() else None
-    return None

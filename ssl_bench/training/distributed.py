@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.strategies.ddp import DDPStrategy
 from lightning_fabric.strategies.model_parallel import ModelParallelStrategy
 from lightning_fabric.strategies.strategy import Strategy
@@ -34,14 +34,13 @@ def make_fabric(settings: TrainingConfig, trains: bool) -> Fabric:
             f"training.nodes={settings.nodes} makes {wanted}: make them agree"
         )
     several = trains and wanted > 1
-    # A job of one process on a host that happens to have Slurm needs no advice.
-    warnings.filterwarnings("ignore", message="The `srun` command is available")
     fabric = Fabric(
         accelerator=settings.accelerator,
         devices=settings.devices if several else 1,
         num_nodes=settings.nodes if several else 1,
         precision=settings.precision,
         strategy=_strategy(settings) if several else "auto",
+        plugins=(processes.environment() if several else None) or LightningEnvironment(),
     )
     fabric.launch()
     return fabric
