@@ -30,6 +30,7 @@ class NotWritten(OSError):
             f"{path} could not be written: {why.strerror or why}. What is finished is kept: make room there, or make "
             "it writable, and give the same command again"
         )
+        self.errno = why.errno
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -181,3 +181,8 @@ def _digest_of_tensors(tensors: Mapping[str, Tensor]) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def cache_folder() -> Path:
+    """Where what was computed from datasets is kept: ``$XDG_CACHE_HOME/ssl_bench``, by default in ``~/.cache``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ssl_bench"

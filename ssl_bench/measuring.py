@@ -13,7 +13,6 @@ from rich.progress import track
 from ssl_bench import processes
 from ssl_bench.clock import Clock
 from ssl_bench.config import AnalysisConfig, Config, DatasetConfig, EncoderConfig, EvaluationConfig
-from ssl_bench.data.cache import cache_folder
 from ssl_bench.data.images import ImageData
 from ssl_bench.data.load import load_dataset
 from ssl_bench.encoders import is_encoder, open_encoder
@@ -21,7 +20,7 @@ from ssl_bench.errors import UserError, warn
 from ssl_bench.evaluation.evaluator import evaluation_question, probe
 from ssl_bench.evaluation.precision import full_precision
 from ssl_bench.evaluation.subject import Subject
-from ssl_bench.files import load_tensors, read_json, read_tensors, save_tensors, write_json
+from ssl_bench.files import cache_folder, load_tensors, read_json, read_tensors, save_tensors, write_json
 from ssl_bench.runs.directory import RunDirectory
 from ssl_bench.spectrum import ANALYZERS
 from ssl_bench.spectrum.bench import Bench, make_bench

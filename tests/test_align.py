@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from ssl_bench.aligning import align, make_problem, solve
-from ssl_bench.data.cache import cache_folder
 from ssl_bench.data.digits import Digits
 from ssl_bench.data.images import ImageData, Split
 from ssl_bench.data.spectral import Spectral
 from ssl_bench.errors import UserError
+from ssl_bench.files import cache_folder
 from ssl_bench.noise import make_noise
 from ssl_bench.noise.base import Noise
 from ssl_bench.targets import make_target

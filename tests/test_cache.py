@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from ssl_bench.data import cache as module
-from ssl_bench.data.cache import cache_folder, cached
+from ssl_bench.data.cache import cached
+from ssl_bench.files import cache_folder
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,12 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "ssl_bench"
-BASE = {"clock", "errors", "files", "memory", "seeds", "spec", "registry", "config", "overrides"}
+BASE = {"clock", "errors", "files", "memory", "seeds", "spec", "registry", "config", "overrides"} | {
+    "explaining",
+    "processes",
+    "stopping",
+    "yaml_files",
+}
 MAY_IMPORT = {
     "noise": BASE | {"data"},
     "data": BASE | {"noise"},

@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.progress import track
 
-from ssl_bench.data.cache import cache_folder
 from ssl_bench.data.decoded import RULE, Sample
 from ssl_bench.data.decoding import CHUNK, why_broken
 from ssl_bench.errors import UserError
-from ssl_bench.files import read_json, write_json
+from ssl_bench.files import cache_folder, read_json, write_json
 
 
 def leave_out_broken(samples: Sequence[Sample], size: int, place: str) -> list[Sample]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ssl_bench.errors import UserError
-from ssl_bench.files import read_tensors, save_tensors
+from ssl_bench.files import cache_folder, read_tensors, save_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,11 +35,6 @@ def cached(name: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Ten
         with contextlib.suppress(OSError):
             os.utime(file)
     return tensors
-
-
-def cache_folder() -> Path:
-    """Where what was computed from datasets is kept: ``$XDG_CACHE_HOME/ssl_bench``, by default in ``~/.cache``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ssl_bench"
 
 
 def _make_room(folder: Path) -> None:

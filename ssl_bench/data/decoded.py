@@ -24,11 +24,10 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from ssl_bench.data.cache import cache_folder
 from ssl_bench.data.decoding import CHUNK, decode_files
 from ssl_bench.data.images import ImageData, Split, Statistics, counted
 from ssl_bench.errors import UserError
-from ssl_bench.files import read_json, replace_file, write_json
+from ssl_bench.files import cache_folder, read_json, replace_file, write_json
 
 # Part of what decoded files are known by: to be raised with the rules of decoding.
 RULE = "decoded/2"
@@ -114,7 +113,8 @@ def _images(file: Path, stem: str, files: Sequence[str], size: int) -> tuple[Ten
         if error.errno in NO_ROOM:
             raise _no_room(file.parent, prod(shape)) from error
         Console(stderr=True).print(
-            f"{file.parent} cannot be used ({error.strerror}): images are decoded at every start", soft_wrap=True
+            f"{file.parent} cannot be used ({error.strerror or error}): images are decoded at every start",
+            soft_wrap=True,
         )
     else:
         with contextlib.suppress(OSError):

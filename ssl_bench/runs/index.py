@@ -10,9 +10,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ssl_bench.data.cache import cache_folder
 from ssl_bench.errors import UserError
-from ssl_bench.files import read_json, write_json
+from ssl_bench.files import cache_folder, read_json, write_json
 from ssl_bench.runs.directory import RunDirectory
 from ssl_bench.runs.lock import read_heartbeat
 from ssl_bench.runs.summary import summarise_run
