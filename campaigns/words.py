@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
+from pydantic import BaseModel
 
 from ssl_bench.config import Config, flatten
 from ssl_bench.noise import NOISES
@@ -107,15 +108,24 @@ def _names() -> SearchStrategy[str]:
     return st.sampled_from(known) | JUNK
 
 
-def specs(names: list[str], arguments: list[str]) -> SearchStrategy[str]:
-    """Texts of the grammar ``name(key=value, ...)``, some of them with a letter gone or put in."""
+# Argument names of a family, and whether each has to be given.
+Arguments = dict[str, bool]
+SANE: SearchStrategy[Any] = st.sampled_from(
+    [0.1, 0.25, 0.5, 1, 2, 4, (0.2, 0.8), (0.1, 0.4), [1, 0.5], [2], "low", "high", 1, 0.5]
+)
+
+
+def specs(families: dict[str, Arguments]) -> SearchStrategy[str]:
+    """Texts of the grammar ``name(key=value, ...)``: sane ones, odd ones, some with a letter gone or put in."""
+    names, arguments = [*families], sorted({key for family in families.values() for key in family})
     numbers = st.sampled_from([0, 1, 2, 4, 0.5, 0.1, 1e-9, 1e6, 1e300, -1, 10**30]) | st.floats(0, 4)
     plain: SearchStrategy[Any] = numbers | st.sampled_from(["low", "high", "red", "blue", True, None])
     value = st.one_of(
         plain, st.lists(numbers, max_size=4), st.tuples(numbers, numbers), st.lists(plain, max_size=2), JUNK
     )
     # Names and arguments that belong together, more often than not.
-    one = st.builds(Spec, st.sampled_from(names), st.dictionaries(st.sampled_from(arguments), value, max_size=4))
+    odd = st.builds(Spec, st.sampled_from(names), st.dictionaries(st.sampled_from(arguments), value, max_size=4))
+    one = st.one_of(*(_sane(name, known) for name, known in families.items())) | odd
     nested = st.builds(
         lambda name, parts: Spec(name, {"parts": parts}),
         st.sampled_from(["compose", "mixture"]),
@@ -125,6 +135,13 @@ def specs(names: list[str], arguments: list[str]) -> SearchStrategy[str]:
     return st.one_of(written, st.builds(_damaged, written, st.integers(0, 200), JUNK), JUNK)
 
 
+def _sane(name: str, arguments: Arguments) -> SearchStrategy[Spec]:
+    """Specs of a family with what it needs, and some of what it takes."""
+    needed = {key: SANE for key, required in arguments.items() if required}
+    further = {key: SANE for key, required in arguments.items() if not required}
+    return st.builds(Spec, st.just(name), st.fixed_dictionaries(needed, optional=further))
+
+
 def _damaged(text: str, place: int, put: str) -> str:
     at = place % (len(text) + 1)
     return text[:at] + put[:3] + text[at + 1 :]
@@ -132,17 +149,22 @@ def _damaged(text: str, place: int, put: str) -> str:
 
 def noise_specs() -> SearchStrategy[str]:
     """Specs of noises."""
-    return specs([*NOISES], sorted({key for name in NOISES for key in NOISES.get(name).model_fields}))
+    return specs({name: _arguments(NOISES.get(name)) for name in NOISES})
 
 
 def target_specs() -> SearchStrategy[str]:
     """Specs of targets."""
-    return specs([*TARGETS], sorted({key for name in TARGETS for key in TARGETS.get(name).model_fields}))
+    return specs({name: _arguments(TARGETS.get(name)) for name in TARGETS})
+
+
+def _arguments(family: type[BaseModel]) -> Arguments:
+    return {field.alias or name: field.is_required() for name, field in family.model_fields.items()}
 
 
 def subspace_specs() -> SearchStrategy[str]:
     """Specs of subspaces."""
-    return specs(["top", "bottom", "random"], ["share", "components", "like", "seed", "renormalise"])
+    least = {"share": True}
+    return specs({"top": least, "bottom": least, "random": {"components": True, "seed": False, "renormalise": False}})
 
 
 def overrides(most: int = 4) -> SearchStrategy[list[str]]:
