@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -33,7 +34,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print exactly one JSON obj
 def load_settings(settings: list[str] | None) -> dict[str, Any]:
     """Nested settings of ``[CONFIG] [key=value ...]``; names are looked up before anything slow is imported."""
     words = list(settings or [])
-    file = words.pop(0) if words and "=" not in words[0] else None
+    file = words.pop(0) if words and ("=" not in words[0] or Path(words[0]).is_file()) else None
     raw = load_config(file, words)
     for section, registry in (("objective", OBJECTIVES), ("dataset", DATASETS)):
         given = raw.get(section, {}).get("name", [])

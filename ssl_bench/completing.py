@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from ssl_bench import processes
@@ -40,12 +41,18 @@ def complete(path: str | Path, shelf: Shelf | None = None) -> RunDirectory:
     except RunIsHeld:
         raise
     except (TrainingFailed, UserError) as error:
-        if processes.is_first():
-            run.update(error=str(error))
+        _note(run, str(error))
         raise
-    if processes.is_first() and run.record().get("error") is not None:
-        run.update(error=None)
+    _note(run, None)
     return run
+
+
+@processes.first_only
+def _note(run: RunDirectory, error: str | None) -> None:
+    """Say in run.json what went wrong, unless somebody else writes it by now."""
+    if run.record().get("error") != error:
+        with contextlib.suppress(RunIsHeld), run.held():
+            run.update(error=error)
 
 
 def is_complete(run: RunDirectory) -> bool:

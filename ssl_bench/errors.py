@@ -1,5 +1,7 @@
 """What is said to people: the one exception a user may cause, printed as one line, exit status 2; warnings."""
 
+from __future__ import annotations
+
 import difflib
 import re
 import sys
@@ -31,6 +33,10 @@ class NotWritten(OSError):
             "it writable, and give the same command again"
         )
         self.errno = why.errno
+        self._made_of = (str(path), OSError(why.errno, why.strerror or str(why)))
+
+    def __reduce__(self) -> tuple[type[NotWritten], tuple[str, OSError]]:
+        return NotWritten, self._made_of  # so that other processes can be told
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

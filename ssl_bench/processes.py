@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import torch
 import torch.distributed as distributed
 from torch import Tensor
+from torch.distributed.rendezvous import rendezvous
 
-from ssl_bench.errors import UserError
+from ssl_bench.errors import NotWritten, UserError
 
 if TYPE_CHECKING:
     from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
@@ -27,21 +28,27 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Parameters = ParamSpec("Parameters")
 
-# While the first process probes features, the others wait for it.
-PATIENCE = timedelta(hours=6)
+# How long processes wait for each other to come up, and then in the middle of their work, where one may be slower.
+MEETING, PATIENCE = timedelta(minutes=5), timedelta(hours=6)
 
 
 def environment() -> ClusterEnvironment | None:
-    """Who started this process together with others, if anyone did."""
+    """Who started this process together with others, if anyone did.
+
+    Raises: UserError if ``srun`` was told something that cannot be.
+    """
     if distributed.is_torchelastic_launched():
         from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
         return TorchElasticEnvironment()
-    if {"SLURM_NTASKS", "SLURM_STEP_ID"} <= os.environ.keys():  # a batch script without srun is one process
-        from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+    if int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) == 1:  # a script of sbatch, which is no step, is one process
+        return None
+    from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 
+    try:
         return SLURMEnvironment() if SLURMEnvironment.detect() else None
-    return None
+    except RuntimeError as error:
+        raise UserError(f"srun: {' '.join(str(error).split())}") from error
 
 
 def launched() -> int:
@@ -54,6 +61,8 @@ def join() -> None:
     """Meet the other processes that torchrun or ``srun`` started, once. Does nothing in a job of one process.
 
     Numbers of processors travel by gloo, those of GPUs by NCCL.
+
+    Raises: UserError if the others do not come.
     """
     starter = environment()
     if starter is None or starter.world_size() == 1 or distributed.is_initialized():
@@ -63,12 +72,16 @@ def join() -> None:
     gpus = torch.cuda.is_available()
     if gpus:
         torch.cuda.set_device(starter.local_rank() % torch.cuda.device_count())
-    distributed.init_process_group(
-        "cpu:gloo,cuda:nccl" if gpus else "gloo",
-        rank=starter.global_rank(),
-        world_size=starter.world_size(),
-        timeout=PATIENCE,
-    )
+    rank, size = starter.global_rank(), starter.world_size()
+    try:
+        store, rank, size = next(rendezvous("env://", rank, size, timeout=MEETING))
+        backend = "cpu:gloo,cuda:nccl" if gpus else "gloo"
+        distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=PATIENCE)
+    except distributed.DistError as error:
+        raise UserError(
+            f"not all {size} processes came to {starter.main_address}:{starter.main_port} within {MEETING}: start one "
+            f"for each of training.devices on each of training.nodes ({str(error).splitlines()[0]})"
+        ) from error
     atexit.register(_leave)
 
 
@@ -112,16 +125,16 @@ def agreed(value: T) -> T:
 def by_first(function: Callable[[], T]) -> T:
     """What a function gives in the first process, everywhere; it runs there alone, and is told of no others.
 
-    Raises: The user's mistake it raised there, in all processes, so that none waits for another.
+    Raises: The user's mistake, or the full disk, it raised there: in all processes, so that none waits for another.
     """
     if not together():
         return function()
-    result: tuple[Any, UserError | None] = (None, None)
+    result: tuple[Any, Exception | None] = (None, None)
     if is_first():
         _Apart.now = True
         try:
             result = (function(), None)
-        except UserError as error:
+        except (UserError, NotWritten) as error:
             result = (None, error)
         finally:
             _Apart.now = False
@@ -159,12 +172,11 @@ def first_goes_first() -> Iterator[None]:
 
 
 def first_only(function: Callable[Parameters, None]) -> Callable[Parameters, None]:
-    """A function that does nothing but in the first process: for what writes."""
+    """A function that the first process does for all, and all wait for: for what writes. See :func:`by_first`."""
 
     @wraps(function)
     def guarded(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
-        if is_first():
-            function(*args, **kwargs)
+        by_first(lambda: function(*args, **kwargs))
 
     return guarded
 

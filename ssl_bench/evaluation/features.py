@@ -50,8 +50,7 @@ def features(
     if (kept := _kept(file)) is not None:
         return kept
     made = _made(subject, data, wanted, point)
-    if processes.is_first():
-        save_tensors(file, {"features": made})
+    processes.first_only(save_tensors)(file, {"features": made})
     return made
 
 

@@ -182,7 +182,17 @@ class RunDirectory:
                 f"{self.path} belongs to another configuration{_difference(self.config(), config)}: "
                 "choose another --out, or delete it"
             )
-        self._keep_config(config)
+        if not self._says(config):
+            with self.held():
+                self._keep_config(config)
+
+    def refuse_if_held(self) -> None:
+        """Leave a run alone that another process writes.
+
+        Raises: RunIsHeld.
+        """
+        if lock.is_held(self.path):
+            raise lock.RunIsHeld(lock.refusal(self.path))
 
     def _is_recorded(self, config: Config) -> bool:
         """Whether run.json is there and whole. Without it the run begins anew, from the checkpoints there are.
@@ -221,9 +231,13 @@ class RunDirectory:
 
     def _keep_config(self, config: Config) -> None:
         """Write config.yaml if it says something else: what is asked of a run may change, what it is may not."""
-        file, text = self.path / "config.yaml", to_yaml(config)
-        if not file.exists() or file.read_bytes() != text.encode():
-            write_text(file, text)
+        if not self._says(config):
+            write_text(self.path / "config.yaml", to_yaml(config))
+
+    def _says(self, config: Config) -> bool:
+        """Whether config.yaml is that configuration, to the letter."""
+        file = self.path / "config.yaml"
+        return file.exists() and file.read_bytes() == to_yaml(config).encode()
 
     def _sweep(self) -> None:
         """Remove what a kill left of files that were being written. For the one process that writes."""
@@ -271,4 +285,4 @@ def _difference(old: Config, new: Config) -> str:
     for key in sorted({*before, *after}):
         if decides(key) and before.get(key) != after.get(key):
             return f" ({key} is {before.get(key)!r} there, {after.get(key)!r} here)"
-    return ""
+    return " (training.devices or training.nodes differ, and training.sync_batchnorm=false makes that another run)"

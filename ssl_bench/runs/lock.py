@@ -58,9 +58,7 @@ def held(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout as error:
-        raise RunIsHeld(
-            f"{folder} is being written by {describe(read_heartbeat(folder))}: wait for it, or stop it first"
-        ) from error
+        raise RunIsHeld(refusal(folder)) from error
     except OSError as error:
         raise NotWritten(folder, error) from error
     _mine.add(name)
@@ -109,6 +107,11 @@ def read_heartbeat(folder: Path) -> Heartbeat | None:
         return Heartbeat(str(said["host"]), int(said["pid"]), max(0.0, float(age)))
     except (UserError, KeyError, TypeError, ValueError):
         return None
+
+
+def refusal(folder: Path) -> str:
+    """Why a run that somebody writes is left alone, in words."""
+    return f"{folder} is being written by {describe(read_heartbeat(folder))}: wait for it, or stop it first"
 
 
 def describe(beat: Heartbeat | None) -> str:

@@ -87,8 +87,11 @@ def save_checkpoint(run: RunDirectory, state: State, module: nn.Module, optimize
         "module": whole(module.state_dict()),
         "optimizer": whole(optimizer.state_dict()),
     }
-    if processes.is_first():
+
+    def write() -> None:
         write_checkpoint(run.checkpoint_folder, {**content, "written": run.written(state.step)})
+
+    processes.by_first(write)
 
 
 def load_checkpoint(run: RunDirectory, module: nn.Module, optimizer: torch.optim.Optimizer) -> State:

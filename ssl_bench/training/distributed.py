@@ -89,7 +89,7 @@ class CPUSyncBatchNorm(_BatchNorm):
         return made
 
     def _normalised(self, input: Tensor) -> Tensor:
-        if not self.training:
+        if not self.training and self.running_mean is not None:
             means, variances = self.running_mean, self.running_var
             return functional.batch_norm(input, means, variances, self.weight, self.bias, eps=self.eps)
         others = [dim for dim in range(input.dim()) if dim != 1]
@@ -97,10 +97,11 @@ class CPUSyncBatchNorm(_BatchNorm):
         shape = [1, -1, *[1] * (input.dim() - 2)]
         centred = input - mean.view(shape)
         variance = processes.sum_of_all(centred.square().mean(others)) / processes.count()
-        with torch.no_grad():
-            self._remember(mean, variance, processes.count() * input.numel() // input.shape[1])
-        scale = self.weight * (variance + self.eps).rsqrt()
-        return centred * scale.view(shape) + self.bias.view(shape)
+        if self.running_mean is not None:
+            with torch.no_grad():
+                self._remember(mean, variance, processes.count() * input.numel() // input.shape[1])
+        made = centred * (variance + self.eps).rsqrt().view(shape)
+        return made if self.weight is None else made * self.weight.view(shape) + self.bias.view(shape)
 
     def _remember(self, mean: Tensor, variance: Tensor, size: int) -> None:
         """Running statistics, the variance without bias."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -15,13 +17,17 @@ from ssl_bench.errors import UserError
 from ssl_bench.runs.directory import RunDirectory
 from ssl_bench.training.failure import TrainingFailed
 
+# Seconds between two looks at the processes.
 LOOKS = 0.2
+# Of <linux/prctl.h>.
+PR_SET_PDEATHSIG = 1
 
 
 def pretrain_together(config: Config, run: RunDirectory) -> RunDirectory:
     """Train a claimed run with a process for each device of this host; a signal to stop is passed on.
 
-    Raises: UserError for several hosts, which somebody else must start; TrainingFailed if a process failed; Stopped.
+    Raises: UserError for several hosts, which somebody else must start; RunIsHeld if others do this run; TrainingFailed
+        if a process failed; Stopped.
     """
     settings = config.training
     if settings.nodes > 1:
@@ -29,13 +35,16 @@ def pretrain_together(config: Config, run: RunDirectory) -> RunDirectory:
             f"training.nodes={settings.nodes}: start this command on every host, with torchrun or srun "
             "(docs/scaling.md says how)"
         )
+    run.refuse_if_held()
+    before = run.record()
     words = ["pretrain", str(run.path / "config.yaml"), "--out", str(run.path)]
     with stopping.deferred():
         status = _run(words, settings.devices)
     record = run.record()
-    if record.get("status") == "failed":
+    if record.get("status") == "failed" and record != before:
         raise TrainingFailed(str(record.get("error")))
     if status != 0 or not run.finished:
+        run.refuse_if_held()
         raise TrainingFailed(
             f"one of {settings.devices} processes ended with exit status {status}, its messages are above; "
             "what was saved is kept, and the same command goes on from there"
@@ -51,6 +60,9 @@ def _run(words: list[str], count: int) -> int:
         [*launcher, "-m", "ssl_bench", *words],
         stdout=subprocess.DEVNULL,
         env={**os.environ, "OMP_NUM_THREADS": threads},
+        # Ctrl-C is for this process, which asks the others to save; they do not outlive it either.
+        start_new_session=True,
+        preexec_fn=_end_with_parent,
     )
     told = False
     try:
@@ -64,3 +76,9 @@ def _run(words: list[str], count: int) -> int:
             child.terminate()
             child.wait()
     return child.returncode
+
+
+def _end_with_parent() -> None:
+    """Have Linux ask this process to stop when the one that started it dies, however that happens."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -152,7 +152,15 @@ class Trainer:
 
     def _forward(self, images: Split, step: int, generator: Generator) -> tuple[Tensor, dict[str, Tensor]]:
         batch = self.views.batch(images, step / self.total, generator)
-        made: tuple[Tensor, dict[str, Tensor]] = self.module(lambda: self.objective.step(batch, generator))
+        try:
+            made: tuple[Tensor, dict[str, Tensor]] = self.module(lambda: self.objective.step(batch, generator))
+        except RuntimeError as error:
+            if "finished reduction" not in str(error):
+                raise
+            raise TrainingFailed(
+                f"objective {self.config.objective.name!r} has weights that its loss does not use, which several "
+                "processes cannot share: let it use them, leave them out, or set their requires_grad to False"
+            ) from error
         return made
 
     def _in_private(self) -> AbstractContextManager[None]:
@@ -215,5 +223,4 @@ class Trainer:
 def save_snapshot(run: RunDirectory, step: int, objective: Objective) -> None:
     """Keep the weights of backbone and heads after ``step`` updates. All processes take part, the first writes."""
     weights = whole(objective.state_dict())
-    if processes.is_first():
-        save_tensors(run.snapshot_file(step), weights)
+    processes.first_only(save_tensors)(run.snapshot_file(step), weights)

@@ -11,6 +11,7 @@ from ssl_bench.data.source import Source
 from ssl_bench.evaluation.probe import Answer, Probe
 from ssl_bench.noise.base import Noise
 from ssl_bench.objectives.base import Objective, StepOutput
+from ssl_bench.processes import share
 from ssl_bench.targets.base import Target
 
 
@@ -38,7 +39,8 @@ class TinyObjective(Objective):
 
     def step(self, batch, generator):
         clean = batch.views[0]
-        guess = self.head(self.backbone(self.noise.sample(clean, generator)).embedding)[:, 0]
+        noisy = self.noise.sample_share(clean, generator, share())
+        guess = self.head(self.backbone(noisy).embedding)[:, 0]
         asked = clean if self.target is None else self.target.ask(clean)
         return StepOutput(self.options.scale * (guess - asked.mean((1, 2, 3))).square().mean())
 
