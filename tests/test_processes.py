@@ -2,6 +2,7 @@
 
 import errno
 import importlib
+import os
 import pickle
 import signal
 import subprocess
@@ -207,3 +208,35 @@ def wait_until(there, seconds=90.0):
     while not there():
         assert time.monotonic() < end, "it took too long"
         time.sleep(0.1)
+
+
+SBATCH = {"SLURM_JOB_ID": "4321", "SLURM_JOB_NAME": "trial", "SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2"}
+SRUN = {**SBATCH, "SLURM_STEP_NUM_TASKS": "2", "SLURM_NODELIST": "127.0.0.1", "SLURM_NODEID": "0"}
+
+
+def test_a_script_of_sbatch_is_one_process(monkeypatch):
+    for name, value in {**SBATCH, "SLURM_PROCID": "0"}.items():
+        monkeypatch.setenv(name, value)
+    assert processes.launched() == 1
+    processes.join()
+    assert processes.count() == 1
+
+
+def test_tasks_of_srun_do_one_run_together(tmp_path):
+    """In the environment that srun makes, without srun."""
+    words = command(*words_of(["training.epochs=1", *TWO], tmp_path / "run"))
+    tasks = [
+        subprocess.Popen(
+            words,
+            env={**os.environ, **SRUN, "SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank), "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    said = [task.communicate(timeout=200) for task in tasks]
+    assert [task.returncode for task in tasks] == [0, 0], said
+    assert "finished" in said[0][0]
+    assert said[1][0] == ""
+    assert RunDirectory(tmp_path / "run").finished
