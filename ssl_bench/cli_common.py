@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +13,7 @@ import typer
 from ssl_bench.backbones import TIMM_NOTE
 from ssl_bench.data import DATASETS
 from ssl_bench.errors import UserError, did_you_mean
+from ssl_bench.launching.preemption import speaks
 from ssl_bench.objectives import OBJECTIVES
 from ssl_bench.overrides import load_config
 
@@ -54,7 +54,7 @@ def list_names(kind: str, as_json: bool) -> None:
 
 def show(value: Any, as_json: bool, lines: Callable[[], list[str]]) -> None:
     """Print a value as one JSON object, or as lines for people; of several processes the first prints."""
-    if os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) != "0":
+    if not speaks():
         return
     print(json.dumps(value, allow_nan=False) if as_json else "\n".join(lines()))
 

@@ -32,7 +32,7 @@ def preemptible(where: str | Path) -> Iterator[None]:
         try:
             yield
         except Stopped as stop:
-            if _speaks():
+            if speaks():
                 turns = restarted and progress(Path(where)) == before
                 job = os.environ.get("SLURM_JOB_ID")
                 words = f"stopped by {stop.why}; what is done is kept, and the same command goes on"
@@ -71,7 +71,7 @@ def _asked(*command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess(command, 1, "", str(error))
 
 
-def _speaks() -> bool:
+def speaks() -> bool:
     """Whether this is the first of the processes that do a job together. Asked of whoever started them."""
     return not any(int(os.environ.get(name) or 0) for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK", "NODE_RANK"))
 
