@@ -1,9 +1,8 @@
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from plugins import install, ssl_bench
 
 from ssl_bench.errors import UserError
 from ssl_bench.registry import Entry, Registry
@@ -45,23 +44,10 @@ def test_the_decorator_registers():
 def test_a_third_party_package_adds_one_of_each(tmp_path):
     """Installs a tiny package into a folder and uses its objective, backbone, dataset, noise, analyzer and probe."""
     site = tmp_path / "site"
-    install = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--no-build-isolation",
-        "--disable-pip-version-check",
-    ]
-    subprocess.run([*install, "--target", str(site), str(PLUGIN)], check=True, capture_output=True)
-    program = f"import site, sys\nsite.addsitedir({str(site)!r})\nfrom ssl_bench.cli import main\nmain()\n"
+    install(PLUGIN, site)
 
     def run(*words):
-        return subprocess.run(
-            [sys.executable, "-c", program, *words], capture_output=True, text=True, timeout=240, check=False
-        )
+        return ssl_bench(site, *words)
 
     for kind, name in (
         ("objectives", "tiny_objective"),
