@@ -76,6 +76,19 @@ def test_autoencoder_loss_is_the_mean_squared_error():
     assert float(step(objective, batch).loss.detach()) == pytest.approx(float(expected), rel=1e-5)
 
 
+def test_guided_is_an_autoencoder_plus_a_weighted_cross_entropy():
+    plain, guided = build("autoencoder", "resnet_micro"), build("guided", "resnet_micro", guidance=0.25)
+    for name, weights in plain.state_dict().items():
+        assert torch.equal(weights, guided.state_dict()[name]), "both start from the same weights"
+    batch = make_batch(guided)
+    scores = guided.classify(batch.views[0]).double()
+    told = -scores.log_softmax(1)[torch.arange(len(scores)), batch.labels].mean()
+    error = (guided.reconstruct(batch.views[0]).double() - batch.views[0].double()).square().mean()
+    output = step(guided, batch)
+    assert float(output.loss.detach()) == pytest.approx(float((error + 0.25 * told).detach()), rel=1e-5)
+    assert float(output.metrics["reconstruction_error"]) == pytest.approx(float(error.detach()), rel=1e-5)
+
+
 def test_denoising_noises_the_input_and_not_the_target():
     objective = build("denoising", "resnet_micro")
     batch = make_batch(objective)
@@ -193,7 +206,7 @@ def test_only_a_supervised_objective_reads_labels():
         batch = make_batch(objective)
         other = Batch(batch.views, (batch.labels + 1) % 3)
         same = step(objective, batch).loss == step(objective, other).loss
-        assert bool(same) == (name != "supervised"), name
+        assert bool(same) == (name not in ("supervised", "guided")), name
 
 
 def test_mae_says_what_it_cannot_train_and_what_to_use():

@@ -16,6 +16,9 @@ OBJECTIVES: Registry[type[Objective]] = Registry(
         "denoising": Entry(
             "ssl_bench.objectives.denoising:Denoising", "rebuild the clean image from a noised one; takes noise=SPEC"
         ),
+        "guided": Entry(
+            "ssl_bench.objectives.guided:Guided", "autoencoder with a small supervised term; reads the labels"
+        ),
         "mae": Entry(
             "ssl_bench.objectives.mae:MaskedAutoencoder", "rebuild hidden patches from visible ones; ViTs only"
         ),
