@@ -1,6 +1,7 @@
 import itertools
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from lightly.utils import lars as lightly_lars
 from safetensors.torch import load_file
 
 from ssl_bench import resolve as resolving
-from ssl_bench.config import Config, validate
+from ssl_bench.config import Config, WandbConfig, validate
 from ssl_bench.data.load import load_dataset
 from ssl_bench.errors import UserError
 from ssl_bench.objectives.autoencoder import Autoencoder
@@ -23,6 +24,7 @@ from ssl_bench.training import loop
 from ssl_bench.training.batches import BatchOrder
 from ssl_bench.training.failure import TrainingFailed
 from ssl_bench.training.lars import LARS
+from ssl_bench.training.observers import WandbMirror
 from ssl_bench.training.pretraining import build_objective, pretrain
 from ssl_bench.training.running_statistics import RunningStatistics
 from ssl_bench.training.schedule import learning_rate_factor, snapshot_steps
@@ -361,6 +363,15 @@ def test_wandb_mirrors_offline(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_DIR", str(tmp_path))
     run = pretrain(make_config("wandb.mode=offline"), tmp_path / "run")
     assert run.finished
+    assert list((tmp_path / "run" / "wandb").glob("offline-run-*/*.wandb"))
+
+
+def test_a_mirror_lies_in_its_run_wherever_the_service_was_started(tmp_path, monkeypatch):
+    """Processes share wandb's service by a variable of the environment, and each may be in a folder of its own."""
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    wandb.setup().ensure_service()
+    monkeypatch.chdir(tmp_path)
+    WandbMirror(WandbConfig(mode="offline"), "one", "one", Path("run"), {}).close()
     assert list((tmp_path / "run" / "wandb").glob("offline-run-*/*.wandb"))
 
 

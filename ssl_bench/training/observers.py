@@ -13,11 +13,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ssl_bench.config import WandbConfig
-from ssl_bench.errors import UserError, warn
+from ssl_bench.errors import warn
+from ssl_bench.wandb_runs import start_run
 
 PLAIN_SECONDS = 15.0
-# How long the end of a run waits for wandb to send what is left; the default is for ever.
-FINISH_SECONDS = 60.0
 
 
 class TrainingProgress:
@@ -66,21 +65,7 @@ class WandbMirror:
     def __init__(self, config: WandbConfig, run_id: str, name: str, folder: Path, settings: dict[str, Any]) -> None:
         self._run: Any = None
         if config.mode != "disabled":
-            import wandb
-
-            about: dict[str, Any] = {"id": run_id, "name": name, "dir": str(folder), "config": settings}
-            # Of this code, its folder, its environment and what it prints nothing is told: a remote of git may hold a
-            # password, and what Slurm leaves in the environment a token.
-            closed = {"disable_git": True, "save_code": False, "disable_code": True, "x_disable_meta": True}
-            about["settings"] = wandb.Settings(finish_timeout=FINISH_SECONDS, console="off", **closed)
-            try:
-                self._run = wandb.init(project=config.project, mode=config.mode, resume="allow", **about)
-            except wandb.errors.CommError as error:
-                warn(f"wandb cannot be reached ({error}): its metrics are kept in {folder / 'wandb'}, for `wandb sync`")
-                wandb.teardown()  # its service still holds the name of the run
-                self._run = wandb.init(project=config.project, mode="offline", **about)
-            except (wandb.Error, OSError) as error:
-                raise UserError(f"wandb: {error}; log in with `wandb login`, or use wandb.mode=offline") from error
+            self._run = start_run(config, folder, id=run_id, name=name, config=settings)
 
     def log(self, rows: Iterable[dict[str, Any]]) -> None:
         """Send the rows of one step."""
