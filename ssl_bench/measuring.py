@@ -98,8 +98,8 @@ def analyze(
 ) -> dict[str, Any]:
     """Spectra of a run over its snapshots, or of an encoder from elsewhere: which bands it holds, and when it got them.
 
-    Those of a run are entered in spectrum.json, each snapshot as soon as it is there, its heat map and, for the last
-    one, example images beside it; what is there already, made with the same settings, is kept. Half-times are over all
+    Those of a run are entered in spectrum.json, each snapshot as soon as it is there, its heat map and example
+    images beside it; what is there already, made with the same settings, is kept. Half-times are over all
     snapshots there are.
 
     Args:
@@ -150,9 +150,8 @@ def _analyze_left(
         last = step == processes.agreed(list(run.snapshots()))[-1]
         measured = measure(bench, subject, run.cache, last=last)
         arrays |= {f"heat_{name}/{step}": values for name, values in vars(measured.heat).items()}
-        if last:
-            with clock.part("examples"):
-                arrays |= examples(bench, subject)
+        with clock.part("examples"):
+            arrays |= examples(bench, subject, last=last)
         _keep_other(run, run.spectrum_file, rows)
         # Before the row: what has a row has all that stands beside it.
         processes.first_only(save_tensors)(run.arrays_file, arrays)

@@ -8,19 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from ssl_bench.backbones.base import Backbone
 from ssl_bench.config import Config
 from ssl_bench.data.images import ImageData
 from ssl_bench.data.load import load_dataset
 from ssl_bench.errors import UserError
-from ssl_bench.evaluation.subject import Subject
+from ssl_bench.evaluation.subject import Corrupt, Subject
 from ssl_bench.files import read_tensors, seal_of_tensors
 from ssl_bench.memory import keep_freed_memory
+from ssl_bench.noise import make_noise
 from ssl_bench.objectives.base import Objective
 from ssl_bench.runs.directory import RunDirectory
 from ssl_bench.training.pretraining import build_objective, check_same_images
+
+# A schedule goes evenly from one noise to another: half-way, images get either as often as over all of training.
+HALF_WAY = 0.5
 
 
 def open_run(target: str | Path, data: ImageData | None) -> tuple[RunDirectory, Config, ImageData]:
@@ -75,8 +79,23 @@ def load_subject(run: RunDirectory, config: Config, data: ImageData, step: int) 
         trained=step > 0,
         reconstruct=_if_any(objective, objective.reconstruct, data, device),
         classify=_if_any(objective, objective.classify, data, device),
+        corrupt=_corruption(objective, config, data),
         trainable=lambda: _Embedding(copy.deepcopy(objective.backbone)),
     )
+
+
+def _corruption(objective: Objective, config: Config, data: ImageData) -> Corrupt | None:
+    """The noise of the views, then that of the objective; a scheduled noise as it is on average over training."""
+    views = make_noise(config.views.noise).prepare(data).at(HALF_WAY) if config.views.noise else None
+    itself = data.standardised(data.test.images[:1])
+    if views is None and objective.corrupt(itself, HALF_WAY, Generator().manual_seed(0)) is itself:
+        return None
+
+    def corrupt(images: Tensor, generator: Generator) -> Tensor:
+        noisy = images if views is None else views.sample(images, generator)
+        return objective.corrupt(noisy, HALF_WAY, generator)
+
+    return corrupt
 
 
 def weights_name(file: Path) -> str:

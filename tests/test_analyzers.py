@@ -172,9 +172,11 @@ def test_on_spectral_an_encoder_of_the_band_is_found_by_every_analyzer(spectral)
     variance = sum(float(radial.variance_fraction[i]) for i, one in enumerate(truth) if one)
     assert variance < 0.5, "what it holds is not where the variance is"
     assert measure(bench, subject, None, last=False).row["r2_gap"]["gap"] < 0
-    made = examples(bench, subject)
+    made = examples(bench, subject, last=True)
     assert torch.allclose(made["images"], bench.test.images[:8].float() / 255)
     assert made["reconstructions"].shape == made["images"].shape
+    assert set(made) == {"images", "reconstructions", "reconstructions/0"}, "nothing was noised"
+    assert set(examples(bench, subject, last=False)) == {"reconstructions/0"}
     assert data.name == "spectral"
 
 

@@ -33,7 +33,11 @@ class Statistics:
 
     def restore(self, images: Tensor) -> Tensor:
         """Standardised images to floats in 0..1, clipped. Shapes: ``(..., C, H, W)`` to the same."""
-        return (images * self.std).add_(_a_channel(self.mean, images.dtype, images.device)).clamp_(0, 1)
+        return self.unclipped(images).clamp_(0, 1)
+
+    def unclipped(self, images: Tensor) -> Tensor:
+        """Standardised images to floats of which those of pixels lie in 0..1. Shapes: as :meth:`restore`."""
+        return (images * self.std).add_(_a_channel(self.mean, images.dtype, images.device))
 
 
 @dataclass(frozen=True)

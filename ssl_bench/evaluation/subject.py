@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from ssl_bench import processes
 from ssl_bench.backbones.feature_point import EMBEDDING, FeaturePoint
 
 ImagesToTensor = Callable[[Tensor], Tensor]
+Corrupt = Callable[[Tensor, Generator], Tensor]
 CPU = torch.device("cpu")
 # On a CPU larger batches of a small transformer fall out of the cache, and cost a quarter more; a GPU wants them large.
 BATCH = 128
@@ -31,6 +32,8 @@ class Subject:
         step, samples_seen, trained: How far its training is; ``trained`` is false for an encoder without weights.
         reconstruct: Images to images, ``None`` without a decoder.
         classify: Images to scores ``(B, K)`` of a classifier of its own, ``None`` without one.
+        corrupt: Images on the CPU to what the encoder is shown of them while it trains, drawn from a generator;
+            ``None`` where that is the images, or views of them without noise.
         transform: What becomes of a standardised image before the encoder sees it, in words; part of the cache's key.
         trainable: Makes a fresh module, images to embeddings, whose weights may be trained; ``None`` if it cannot.
         device: Where it computes, and where probes of its features are computed too.
@@ -45,6 +48,7 @@ class Subject:
     trained: bool = True
     reconstruct: ImagesToTensor | None = None
     classify: ImagesToTensor | None = None
+    corrupt: Corrupt | None = None
     transform: str = "as standardised"
     trainable: Callable[[], nn.Module] | None = None
     device: torch.device = CPU

@@ -65,10 +65,6 @@ class Autoencoder(Objective):
         made = self.decoder(self.backbone(self.corrupt(clean, batch.progress, generator)))
         return StepOutput(reconstruction_mse(made, clean if self.target is None else self.target.ask(clean)))
 
-    def corrupt(self, images: Tensor, progress: float, generator: Generator) -> Tensor:
-        """What the encoder is shown of the images: here, the images."""
-        return images
-
     def reconstruct(self, images: Tensor) -> Tensor:
         """See :meth:`Objective.reconstruct`."""
         decoded: Tensor = self.decoder(self.backbone(images))

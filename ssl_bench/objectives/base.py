@@ -117,6 +117,13 @@ class Objective(nn.Module):
         output = step()
         return output.loss, output.metrics
 
+    def corrupt(self, images: Tensor, progress: float, generator: Generator) -> Tensor:
+        """What the encoder is shown of standardised images while it trains: the images themselves, unless it says so.
+
+        Shapes: ``(B, C, H, W)`` to the same.
+        """
+        return images
+
     def reconstruct(self, images: Tensor) -> Tensor | None:
         """What the objective makes of *clean* standardised images; ``None`` if it reconstructs nothing.
 

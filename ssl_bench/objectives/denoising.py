@@ -32,5 +32,5 @@ class Denoising(Autoencoder):
         return cls(backbone, plain.decoder, given.noise, given.target)
 
     def corrupt(self, images: Tensor, progress: float, generator: Generator) -> Tensor:
-        """A noised copy of the images."""
+        """See :meth:`Objective.corrupt`: a noised copy."""
         return self.noise.at(progress).sample_share(images, generator, share())

@@ -78,14 +78,25 @@ class MaskedAutoencoder(Objective):
     def step(self, batch: Batch, generator: Generator) -> StepOutput:
         """See :meth:`Objective.step`."""
         images = batch.views[0]
-        chance = share().drawn(
-            lambda rows: torch.rand(rows, self.patches, generator=generator, device=images.device), len(images)
-        )
-        order = chance.argsort(1)
+        order = self._order(images, generator)
         hidden = order[:, self.visible :]
         predicted = take_tokens(self.predict(images, order[:, : self.visible]), hidden)
         target = take_tokens(self.asked(images), hidden)
         return StepOutput((predicted.float() - target.float()).square().mean())
+
+    def _order(self, images: Tensor, generator: Generator) -> Tensor:
+        """The patches of each image in random order, visible ones first. Shapes: ``(B, C, H, W)`` -> ``(B, N)``."""
+        chance = share().drawn(
+            lambda rows: torch.rand(rows, self.patches, generator=generator, device=images.device), len(images)
+        )
+        return chance.argsort(1)
+
+    def corrupt(self, images: Tensor, progress: float, generator: Generator) -> Tensor:
+        """See :meth:`Objective.corrupt`: hidden patches are zero, the mean of a standardised image."""
+        visible = torch.zeros(len(images), self.patches, 1, dtype=images.dtype, device=images.device)
+        visible.scatter_(1, self._order(images, generator)[:, : self.visible, None], 1)
+        shown: Tensor = unpatchify(patchify(images, self.patch) * visible, self.patch, images.shape[1])
+        return shown
 
     def predict(self, images: Tensor, keep: Tensor) -> Tensor:
         """Pixels of every patch from the kept ones. Shapes: ``(B, C, H, W)``, ``(B, n)`` -> ``(B, N, p p C)``."""

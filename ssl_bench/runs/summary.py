@@ -47,6 +47,8 @@ def summarise_run(run: RunDirectory) -> dict[str, Any]:
         "epochs": int(epochs) if epochs == int(epochs) else round(epochs, 3),
         "samples_seen": seen,
         "seconds": record.get("timings", {}).get("train_seconds", 0.0),
+        "flops": record.get("flops"),
+        "train_flops": _train_flops(record, seen),
         "status": record["status"],
         "chance": record.get("dataset", {}).get("chance"),
         "subspace": record.get("dataset", {}).get("subspace"),
@@ -54,6 +56,13 @@ def summarise_run(run: RunDirectory) -> dict[str, Any]:
         "probe": _probe(run),
         "spectrum": _spectrum(run),
     }
+
+
+def _train_flops(record: dict[str, Any], samples_seen: int) -> float | None:
+    """Floating point operations of the training so far; ``None`` where they were not counted."""
+    flops = record.get("flops")
+    an_image = flops.get("train_image") if isinstance(flops, dict) else None
+    return an_image * samples_seen if isinstance(an_image, int | float) else None
 
 
 def _probe(run: RunDirectory) -> dict[str, Any] | None:

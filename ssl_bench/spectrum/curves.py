@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ssl_bench import processes
 from ssl_bench.backbones.feature_point import FeaturePoint
 from ssl_bench.clock import Clock
 from ssl_bench.config import EvaluationConfig
@@ -18,11 +19,12 @@ from ssl_bench.evaluation.features import features
 from ssl_bench.evaluation.metrics.summary import embedding_metrics
 from ssl_bench.evaluation.probe import Task, check_features
 from ssl_bench.evaluation.ridge import RidgeClassifier, ridge_classifier
-from ssl_bench.evaluation.subject import Subject, in_batches
+from ssl_bench.evaluation.subject import Corrupt, Subject, in_batches
+from ssl_bench.seeds import make_generator
 from ssl_bench.spectrum import ANALYZERS
 from ssl_bench.spectrum.altered import Altered, spread_of
 from ssl_bench.spectrum.analyzer import Measurement
-from ssl_bench.spectrum.bases import PCABasis
+from ssl_bench.spectrum.bases import PCABasis, band_energies
 from ssl_bench.spectrum.bench import ALTERED, Bench
 from ssl_bench.spectrum.heat_map import HeatMap, heat_map
 from ssl_bench.spectrum.r2_gap import r2_gap
@@ -84,6 +86,9 @@ def measure(bench: Bench, subject: Subject, cache: Path | None, *, last: bool) -
         if isinstance(targets.basis, PCABasis):
             with clock.part("r2_gap"):
                 row["r2_gap"] = r2_gap(targets.basis.variances, targets.fit, fit, targets.test, test)
+    if last:
+        with clock.part("noise_power"):
+            row["noise_power"] = noise_power(bench, subject)
     with clock.part("heat_map"):
         heat = heat_map(altered, bench.settings.wave_samples)
     return Measured({**row, "seconds": clock.rounded()}, heat)
@@ -113,14 +118,51 @@ def _frozen_probe(bench: Bench, fit: Tensor) -> RidgeClassifier:
     return ridge_classifier(Task(known, labels[several], known[:0], bench.data.classes, EvaluationConfig()))
 
 
-def examples(bench: Bench, subject: Subject) -> dict[str, Tensor]:
-    """A few test images and what the subject makes of them, as floats in 0..1. Shapes: ``(8, C, H, W)`` each."""
-    images = bench.test.images[:EXAMPLES]
-    shown = {"images": images.float() / 255}
+def examples(bench: Bench, subject: Subject, *, last: bool) -> dict[str, Tensor]:
+    """What the subject makes of a few test images: ``reconstructions/STEP``, where it reconstructs.
+
+    At the last snapshot beside it ``images``, ``reconstructions`` once more, and, where the encoder was trained on
+    corrupted images, ``noisy``, one draw of what it was shown of them. Floats, pixels in 0..1; ``noisy`` may leave it.
+
+    Shapes: ``(8, C, H, W)`` each.
+    """
+    images, shown = bench.test.images[:EXAMPLES], {}
     if subject.reconstruct is not None:
         made = in_batches(subject.reconstruct, images, bench.data.standardised, subject.device)
-        shown["reconstructions"] = bench.data.statistics.restore(made)
+        restored = bench.data.statistics.restore(made)
+        shown[f"reconstructions/{subject.step}"] = restored
+        if last:
+            shown["reconstructions"] = restored.clone()
+    if last:
+        shown["images"] = images.float() / 255
+        if subject.corrupt is not None:
+            shown["noisy"] = bench.data.statistics.unclipped(corrupted(bench, subject.corrupt, EXAMPLES))
     return shown
+
+
+def corrupted(bench: Bench, corrupt: Corrupt, count: int) -> Tensor:
+    """The first test images as an encoder is shown them while it trains, the same draw every time.
+
+    Shapes: -> ``(count, C, H, W)`` standardised.
+    """
+    images = bench.data.standardised(bench.test.images[:count])
+    return processes.by_first(lambda: corrupt(images, make_generator(0, "analysis noise")))
+
+
+def noise_power(bench: Bench, subject: Subject) -> dict[str, list[float | None]] | None:
+    """E|P_b (noisy - x)|^2 / E|P_b (x - mean)|^2 over the test images, a number a band, by basis.
+
+    1 is as much noise as there is signal in the band. ``None`` where the encoder is shown the images as they are.
+    """
+    if subject.corrupt is None:
+        return None
+    images = bench.data.standardised(bench.test.images)
+    change = corrupted(bench, subject.corrupt, len(images)) - images
+    powers = {}
+    for targets in bench.targets:
+        energies = band_energies(targets.basis.coefficients(change), targets.basis)
+        powers[targets.basis.name] = _finite_all((energies / targets.reference).tolist())
+    return powers
 
 
 def _view_embeddings(bench: Bench, subject: Subject) -> Tensor:

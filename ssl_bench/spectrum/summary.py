@@ -22,6 +22,8 @@ ORDERED = ("half_time", "decodability_half_time")
 def summarise(bench: Bench, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Bands of each basis at the last snapshot, with half-times over all: the ``BAND`` lists and their order."""
     summary: dict[str, Any] = {key: rows[-1][key] for key in AS_IT_IS}
+    if "noise_power" in rows[-1]:  # measured at the end of a run, and not by earlier versions
+        summary["noise_power"] = rows[-1]["noise_power"]
     chance = bench.chance(rows[-1]["dimension"])
     samples = [row["samples_seen"] for row in rows]
     for targets in bench.targets:

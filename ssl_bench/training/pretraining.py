@@ -30,6 +30,7 @@ from ssl_bench.training.checkpoint import State
 from ssl_bench.training.compiling import check_compiler
 from ssl_bench.training.distributed import make_fabric
 from ssl_bench.training.failure import TrainingFailed
+from ssl_bench.training.flops import count_flops
 from ssl_bench.training.group import pretrain_together
 from ssl_bench.training.loop import Trainer, save_snapshot
 from ssl_bench.training.observers import TrainingProgress, WandbMirror
@@ -83,10 +84,12 @@ def _pretrain(config: Config, data: ImageData, run: RunDirectory, fabric: Fabric
         keep_freed_memory()
     objective = build_objective(config, data)
     objective.prepare(data)
+    flops = count_flops(objective, data, config.training.batch_size // config.training.accumulate)
     trainer = Trainer(config, data, objective, run, fabric) if objective.trains else None
     run.add_session(**({} if trainer is None else {"speed": asdict(trainer.speed)}))
     total = 0 if trainer is None else trainer.total
-    run.update(status="running", error=None, total_steps=total, **_describe(config, data, objective, fabric))
+    about = _describe(config, data, objective, fabric)
+    run.update(status="running", error=None, total_steps=total, flops=flops, **about)
     setup = time.perf_counter() - started
     if trainer is None:
         save_snapshot(run, 0, objective)
