@@ -41,6 +41,8 @@ OUTSIDE_IDENTITY = (
 # are left out of the identity, so that such runs stay what they are.
 YOUNGER = {
     "dataset.subspace": None,
+    "dataset.grey": False,
+    "dataset.crop": None,
     "dataset.skip_broken": False,
     "objective.loss": "cross_entropy",
     "training.sync_batchnorm": True,
@@ -87,7 +89,8 @@ class BackboneConfig(Options):
 class DatasetConfig(Options):
     """Which images; further keys are the source's own options.
 
-    ``subspace`` projects all of them on some principal components of the training images: ``top(share=0.9)``.
+    ``grey`` takes the colour away, ``crop`` all but the centre, of so many pixels a side. ``subspace`` then projects
+    all of them on some principal components of the training images: ``top(share=0.9)``.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -96,6 +99,8 @@ class DatasetConfig(Options):
     download: bool = False
     limit: int | None = Field(None, ge=2)
     test_limit: int | None = Field(None, ge=1)
+    grey: bool = False
+    crop: int | None = Field(None, ge=2, le=LARGEST_IMAGE)
     subspace: str | None = None
 
     @field_validator("subspace")

@@ -14,7 +14,7 @@ import torch
 from image_files import save_image
 from sklearn.datasets import load_digits
 
-from ssl_bench.config import DatasetConfig
+from ssl_bench.config import Config, DatasetConfig, identity
 from ssl_bench.data import DATASETS
 from ssl_bench.data.arrays import read_arrays, write_arrays
 from ssl_bench.data.images import ImageData, Split, Statistics
@@ -499,3 +499,36 @@ def test_real_fashion_mnist():
     assert data.train.images.shape == (1000, 1, 28, 28)
     assert data.test.images.shape == (10000, 1, 28, 28)
     assert torch.bincount(data.train.labels).tolist() == [100] * 10
+
+
+# plainer copies
+
+
+def test_grey_is_the_brightness_and_crop_the_centre(tmp_path, rng):
+    arrays = make_arrays(rng, shape=(8, 8, 3))
+    save_npz(tmp_path / "mine.npz", arrays)
+    data = load("arrays", file=str(tmp_path / "mine.npz"), grey=True, crop=5)
+    assert data.shape == (1, 5, 5)
+    expected = np.rint(arrays["train_images"][:, 1:6, 1:6].astype(np.float64) @ [0.299, 0.587, 0.114])
+    assert np.abs(data.train.images[:, 0].numpy() - expected).max() <= 1
+    assert (data.train.images[:, 0].numpy() == expected).mean() > 0.99, "halves may be rounded either way"
+    assert (data.details["grey"], data.details["crop"]) == (True, 5)
+    whole = load("arrays", file=str(tmp_path / "mine.npz"), limit=20)
+    part = load("arrays", file=str(tmp_path / "mine.npz"), limit=20, crop=4)
+    assert torch.equal(part.train.images, whole.train.images[:, :, 2:6, 2:6])
+    assert torch.equal(part.train.labels, whole.train.labels)
+    assert part.fingerprint != whole.fingerprint
+
+
+def test_grey_and_crop_are_refused_where_they_cannot_be(tmp_path, rng):
+    save_npz(tmp_path / "two.npz", make_arrays(rng, shape=(8, 8, 2)))
+    with pytest.raises(UserError, match=r"dataset\.crop=9 is larger"):
+        load("arrays", file=str(tmp_path / "two.npz"), crop=9)
+    with pytest.raises(UserError, match=r"dataset\.grey needs images of 3 channels"):
+        load("arrays", file=str(tmp_path / "two.npz"), grey=True)
+
+
+def test_a_run_on_whole_images_is_what_it_was(tmp_path):
+    assert identity(Config()) == identity(Config(dataset=DatasetConfig(grey=False, crop=None)))
+    assert identity(Config()) != identity(Config(dataset=DatasetConfig(grey=True)))
+    assert identity(Config(dataset=DatasetConfig(crop=4))) != identity(Config(dataset=DatasetConfig(crop=6)))

@@ -12,13 +12,16 @@ from torch import Tensor
 from ssl_bench.config import DatasetConfig, section_options
 from ssl_bench.data import DATASETS
 from ssl_bench.data.images import ImageData, Split
+from ssl_bench.data.plainer import plainer
 from ssl_bench.data.subspace import project
 from ssl_bench.errors import UserError
 from ssl_bench.files import given_path
 
 
 def load_dataset(config: DatasetConfig) -> ImageData:
-    """The dataset that the settings name, checked and cut to ``limit`` and ``test_limit``, then projected if asked.
+    """The dataset that the settings name, checked and cut to ``limit`` and ``test_limit``; then changed as they ask.
+
+    First it is made plainer (``grey``, ``crop``), then projected (``subspace``).
 
     Raises: UserError for an unknown name or option, data that are not there or are corrupt, a limit too large, or a
         subspace that these images do not have.
@@ -32,6 +35,7 @@ def load_dataset(config: DatasetConfig) -> ImageData:
         test = _subset(data.test, config.test_limit, f"dataset {config.name!r}: test_limit", "test")
         # A plain dataset: what a source knows of the whole is not true of a part.
         data = ImageData(data.name, train, test, data.classes, data.details)
+    data = plainer(data, config.grey, config.crop)
     return data if config.subspace is None else project(data, config.subspace)
 
 
