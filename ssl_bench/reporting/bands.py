@@ -19,17 +19,20 @@ Quantity = Literal["decodability", "relative_error"]
 QUANTITIES: tuple[Quantity, ...] = ("decodability", "relative_error")
 HALF_TIMES: dict[Quantity, str] = {"decodability": "decodability_half_time", "relative_error": "half_time"}
 Edges = tuple[tuple[float, float], ...]
+Values = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True)
 class Curves:
-    """One quantity of each band over a configuration's snapshots, mean over seeds.
+    """One quantity of each band over a configuration's snapshots: mean over seeds, the lowest and the highest.
 
-    Shapes: samples ``(S,)``, values ``(S, bands)``.
+    Shapes: samples ``(S,)``, values, low and high ``(S, bands)``.
     """
 
     samples: tuple[int, ...]
-    values: np.ndarray[Any, np.dtype[np.float64]]
+    values: Values
+    low: Values
+    high: Values
     n: int
 
 
@@ -77,15 +80,15 @@ def by_edges(groups: Sequence[Group], basis: str) -> dict[Edges, list[tuple[Grou
 
 
 def mean_curves(runs: Sequence[Run], basis: str, quantity: Quantity) -> Curves | None:
-    """Mean over seeds at the snapshots all runs have; ``None`` without the quantity, or with fewer than two of them."""
+    """Over seeds at the snapshots all runs have; ``None`` without the quantity, or without such a snapshot."""
     curves = [_curve(run, basis, quantity) for run in runs]
-    if not all(curves):
+    if not curves or not all(curves):
         return None
     shared = sorted(set.intersection(*(set(curve) for curve in curves)))
-    if len(shared) < 2:
+    if not shared:
         return None
     values = np.array([[curve[samples] for samples in shared] for curve in curves], dtype=np.float64)
-    return Curves(tuple(shared), values.mean(axis=0), len(runs))
+    return Curves(tuple(shared), values.mean(axis=0), values.min(axis=0), values.max(axis=0), len(runs))
 
 
 def band_row(group: Group, runs: Sequence[Run], basis: str, quantity: Quantity) -> BandRow | None:

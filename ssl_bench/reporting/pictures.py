@@ -1,99 +1,146 @@
-"""Example images and their reconstructions as pictures inside the page."""
+"""Example images and what configurations make of them, as pictures inside the page."""
 
 from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from PIL import Image
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
-from ssl_bench.errors import UserError
 from ssl_bench.reporting.collect import Run
-from ssl_bench.reporting.groups import Block
+from ssl_bench.reporting.groups import Block, Group
+from ssl_bench.reporting.numbers import count
+from ssl_bench.reporting.stored import Array, arrays, by_step, samples_by_step
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+# Bytes of pixels that the pictures of a page may have together, before compression.
 BUDGET = 1_500_000
 LARGEST = 64
+# Snapshots shown of a training: its first, its last, and evenly spread ones between (snapshots are log-spaced).
+ROWS = 6
+
+
+@dataclass(frozen=True)
+class Row:
+    """Images side by side, as they lie in memory: ``label`` says when or what, ``pixels`` is ``(N, H, W, C)``."""
+
+    label: str
+    pixels: Pixels
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Rows of images of one configuration; ``note`` says which seed."""
+
+    label: str
+    note: str
+    rows: tuple[Row, ...]
 
 
 @dataclass(frozen=True)
 class Strip:
-    """A row of images as a data address; ``label`` says whose, ``note`` which seed."""
+    """A row of images as a data address."""
 
     label: str
-    note: str
     source: str
     width: int
     height: int
 
 
-def example_strips(block: Block, share: int) -> list[Strip]:
-    """The test images, once, and what the lowest seed of each configuration makes of them.
-
-    Args:
-        block: The configurations on one dataset.
-        share: For how many datasets the page's budget of bytes has to do.
+def sheets(block: Block) -> list[Sheet]:
+    """The test images, once, and what the lowest seed of each configuration makes of them through training.
 
     Raises: UserError if a file of examples is damaged.
     """
-    originals: dict[bytes, Pixels] = {}
-    rows: list[tuple[str, str, Pixels]] = []
+    return _beside_originals(block, _reconstructed)
+
+
+def noisy_sheets(block: Block) -> list[Sheet]:
+    """The test images, once, and as each configuration that corrupts its input is shown them.
+
+    Raises: UserError if a file of examples is damaged.
+    """
+    return _beside_originals(block, _corrupted)
+
+
+def strips(rows: Sequence[Row], side: int) -> list[Strip]:
+    """The rows as pictures whose images are at most so many pixels wide."""
+    return [_strip(row, side) for row in rows]
+
+
+def side_for(all_sheets: Sequence[Sheet]) -> int:
+    """Largest side in pixels with which all images, hardly compressed, keep to the budget."""
+    images = sum(len(row.pixels) * row.pixels.shape[-1] for sheet in all_sheets for row in sheet.rows)
+    return max(16, min(LARGEST, int((BUDGET / max(images, 1)) ** 0.5)))
+
+
+def _beside_originals(block: Block, made: Any) -> list[Sheet]:
+    originals: dict[bytes, Sheet] = {}
+    found: list[Sheet] = []
     for group in block.groups:
-        found = next((examples for run in group.measured if (examples := _load(run)) is not None), None)
-        if found is None:
+        run = next((run for run in group.measured if run.directory.arrays_file.exists()), None)
+        tensors = {} if run is None else arrays(run, lambda name: not name.startswith("heat_"))
+        rows = () if run is None else tuple(made(run, tensors))
+        if run is None or not rows or "images" not in tensors:
             continue
-        run, images, made = found
-        if originals.setdefault(images.tobytes(), images) is images:
-            rows.append(("test images" if len(originals) == 1 else "test images of the rows below", "", images))
-        if made is not None:
-            rows.append((group.label, f"seed {run.config.seed}", made))
-    side = _side(len(rows) * share)
-    return [_strip(label, note, pixels, side) for label, note, pixels in rows]
+        images = pixels_of(tensors["images"])
+        if images.tobytes() not in originals:
+            label = "test images" if not originals else "test images of what follows"
+            originals[images.tobytes()] = Sheet(label, "", (Row("as they are", images),))
+            found.append(originals[images.tobytes()])
+        found.append(Sheet(group.label, _seed(group, run), rows))
+    return found
 
 
-def _load(run: Run) -> tuple[Run, Pixels, Pixels | None] | None:
-    file = run.directory.arrays_file
-    if not file.exists():
-        return None
-    try:
-        tensors = load_file(file)
-        made = tensors.get("reconstructions")
-        return run, _bytes(tensors["images"]), None if made is None else _bytes(made)
-    except (OSError, SafetensorError, KeyError) as error:
-        raise UserError(
-            f"{file} is damaged ({error}): delete it and run ssl-bench analyze {run.directory.path}"
-        ) from error
+def _reconstructed(run: Run, tensors: dict[str, Array]) -> list[Row]:
+    steps, samples = by_step(tensors, "reconstructions"), samples_by_step(run)
+    known = [step for step in steps if step in samples]
+    if known:
+        chosen = np.unique(np.linspace(0, len(known) - 1, ROWS).round().astype(int))
+        kept = [known[index] for index in chosen]
+        return [Row(f"after {count(samples[step])} samples", pixels_of(steps[step])) for step in kept]
+    if "reconstructions" in tensors:
+        return [Row("at the last snapshot", pixels_of(tensors["reconstructions"]))]
+    return []
 
 
-def _bytes(images: np.ndarray[Any, Any]) -> Pixels:
+def _corrupted(run: Run, tensors: dict[str, Array]) -> list[Row]:
+    return [Row("as the encoder is shown them", pixels_of(tensors["noisy"]))] if "noisy" in tensors else []
+
+
+def _seed(group: Group, run: Run) -> str:
+    return f"{group.note}; seed {run.config.seed}"
+
+
+def pixels_of(images: Array) -> Pixels:
     """Floats in 0..1 to pixels; other numbers of channels than 1 and 3 are shown by their mean. -> ``(N, H, W, C)``."""
     if images.shape[1] not in (1, 3):
         images = images.mean(axis=1, keepdims=True)
-    pixels: Pixels = np.rint(np.clip(images, 0, 1) * 255).astype(np.uint8).transpose(0, 2, 3, 1)
+    known = np.nan_to_num(images.astype(np.float64), nan=0.0)
+    pixels: Pixels = np.rint(np.clip(known, 0, 1) * 255).astype(np.uint8).transpose(0, 2, 3, 1)
     return pixels
 
 
-def _side(rows: int) -> int:
-    """Largest side in pixels with which all rows (8 images, 3 bytes a pixel, hardly compressed) keep to the budget."""
-    return max(16, min(LARGEST, int((BUDGET / max(rows, 1) / 24) ** 0.5)))
-
-
-def _strip(label: str, note: str, pixels: Pixels, side: int) -> Strip:
+def sheet_of(pixels: Pixels, side: int) -> Image.Image:
     """Images side by side, a gap of an eighth between them; larger ones are scaled down to ``side``."""
     images = [Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image) for image in pixels]
     if images[0].width > side:
         images = [image.resize((side, side), Image.Resampling.BOX) for image in images]
     size = images[0].width
     step = size + max(1, size // 8)
-    sheet = Image.new("RGBA", (step * len(images) - (step - size), size))
+    sheet = Image.new("LA" if pixels.shape[-1] == 1 else "RGBA", (step * len(images) - (step - size), size))
     for position, image in enumerate(images):
-        sheet.paste(image.convert("RGBA"), (position * step, 0))
+        sheet.paste(image.convert(sheet.mode), (position * step, 0))
+    return sheet
+
+
+def _strip(row: Row, side: int) -> Strip:
+    sheet = sheet_of(row.pixels, side)
     buffer = io.BytesIO()
     sheet.save(buffer, format="PNG", optimize=True)
     source = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-    return Strip(label, note, source, sheet.width, sheet.height)
+    return Strip(row.label, source, sheet.width, sheet.height)

@@ -1,25 +1,34 @@
-"""The report as one self-contained page."""
+"""The report as one self-contained page: texts, figures, and a script that draws from numbers embedded in it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import base64
+import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ssl_bench.reporting.bands import BASES, QUANTITIES, Curves, Edges, Quantity, by_edges, mean_curves
+from ssl_bench.reporting.answer import Answer, make_answer
 from ssl_bench.reporting.content import Content, Section
-from ssl_bench.reporting.figures import Span, band_panel, colour_stops, loss_panel
-from ssl_bench.reporting.groups import Block, Group
-from ssl_bench.reporting.pictures import Strip, example_strips
-from ssl_bench.reporting.subspace_figure import subspace_panel
-from ssl_bench.reporting.subspaces import SubspacePart
-from ssl_bench.reporting.tables import BASIS_NAMES, QUANTITY_NAMES, Table, band_tables
+from ssl_bench.reporting.drawings import Drawing
+from ssl_bench.reporting.figures import canvas
+from ssl_bench.reporting.gallery import Gallery, make_gallery
+from ssl_bench.reporting.live_data import as_json, page_data
+from ssl_bench.reporting.palette import variables
+from ssl_bench.reporting.pictures import Sheet, Strip, noisy_sheets, sheets, side_for, strips
+from ssl_bench.reporting.subspace_figure import subspace_drawing
+from ssl_bench.reporting.svg import to_svg
+
+# In the order in which they lean on each other.
+SCRIPTS = ("draw.js", "chooser.js", "bands.js", "tables.js", "start.js")
 
 
 @dataclass(frozen=True)
-class Panel:
+class ShownPanel:
     """One small figure with the name of its configuration."""
 
     label: str
@@ -28,28 +37,41 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class BandPart:
-    """One quantity in one basis: panels with the colours of their heat maps, then tables."""
+class ShownFigure:
+    """A figure as the page shows it; ``key`` sets those with a legend wide, ``small`` maps close together."""
 
+    name: str
     title: str
-    quantity: Quantity
-    colours: tuple[str, ...]
-    panels: tuple[Panel, ...]
-    tables: tuple[Table, ...]
+    panels: tuple[ShownPanel, ...]
+    key: bool
+    small: bool
+
+
+@dataclass(frozen=True)
+class ShownSheet:
+    """Rows of images of one configuration."""
+
+    label: str
+    note: str
+    strips: tuple[Strip, ...]
 
 
 @dataclass(frozen=True)
 class Page:
-    """One dataset's part of the page."""
+    """One dataset's part of the page; ``contents`` are the ids and titles of its sections."""
 
+    id: str
     section: Section
-    losses: tuple[Panel, ...]
-    bands: tuple[BandPart, ...]
-    strips: tuple[Strip, ...]
+    answer: Answer
+    drawings: dict[str, Any]
+    sheets: tuple[ShownSheet, ...]
+    noisy: tuple[ShownSheet, ...]
+    data: Markup
+    contents: tuple[tuple[str, str], ...]
 
 
 def render_html(content: Content, created: str, version: str) -> str:
-    """The page. Every text from a file is escaped; figures are drawn here and hold no such text but escaped labels.
+    """The page. Every text from a file is escaped, in figures and in the script's numbers too.
 
     Args:
         content: What to say.
@@ -65,64 +87,104 @@ def render_html(content: Content, created: str, version: str) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["tie"] = _tie
+    environment.filters |= {"tie": _tie, "csp_hash": _csp_hash, "first_words": _first_words}
     names = (f"figure{number}" for number in range(1, 1_000_000))
-    pages = [_page(section, names, len(content.sections)) for section in content.sections]
-    subspaces = [(part, (_subspace_figure(part, next(names)),)) for part in content.subspaces]
-    template = environment.get_template("template.html.jinja")
-    return template.render(content=content, subspaces=subspaces, pages=pages, created=created, version=version)
-
-
-def _subspace_figure(part: SubspacePart, name: str) -> Panel:
-    note = f"{part.accuracy}; bars are the deviation over seeds"
-    return Panel(part.title, note, Markup(subspace_panel(part, name)))
-
-
-def _page(section: Section, names: Iterator[str], datasets: int) -> Page:
-    block = section.block
-    return Page(
-        section=section,
-        losses=tuple(_losses(block, names)),
-        bands=tuple(_bands(block, basis, quantity, names) for basis in BASES for quantity in QUANTITIES),
-        strips=tuple(example_strips(block, datasets)),
+    galleries = [make_gallery(section) for section in content.sections]
+    pictures = [(sheets(section.block), noisy_sheets(section.block)) for section in content.sections]
+    side = side_for([sheet for pair in pictures for found in pair for sheet in found])
+    pages = [
+        _page(f"part{number}", section, gallery, both, side, names)
+        for number, (section, gallery, both) in enumerate(zip(content.sections, galleries, pictures, strict=True), 1)
+    ]
+    subspaces = [(part, _shown(subspace_drawing(part), names)) for part in content.subspaces]
+    colours = {"light": variables(dark=False), "dark": variables(dark=True)}
+    return environment.get_template("template.html.jinja").render(
+        content=content,
+        subspaces=subspaces,
+        pages=pages,
+        created=created,
+        version=version,
+        style=Markup(environment.get_template("style.css.jinja").render(colours=colours)),
+        script=Markup(script()),
     )
 
 
-def _losses(block: Block, names: Iterator[str]) -> Iterator[Panel]:
-    for group in block.groups:
-        seeds = [points for run in group.runs if (points := run.losses())]
-        if seeds:
-            lines = "one line" if len(seeds) == 1 else f"{len(seeds)} lines"
-            description = f"Training loss of {group.label} against samples seen, {lines}"
-            yield Panel(group.label, _seeds(len(seeds)), Markup(loss_panel(seeds, next(names), description)))
+def script() -> str:
+    """The page's script: its files, one after the other, in a scope of their own."""
+    folder = files("ssl_bench.reporting") / "live"
+    parts = [(folder / name).read_text(encoding="utf-8") for name in SCRIPTS]
+    return "\n".join(['"use strict";', "{", *parts, "}"])
 
 
-def _bands(block: Block, basis: str, quantity: Quantity, names: Iterator[str]) -> BandPart:
-    title = f"{QUANTITY_NAMES[quantity].capitalize()}, {BASIS_NAMES[basis]}"
-    panels = tuple(_panels(block, basis, quantity, title, names))
-    return BandPart(title, quantity, tuple(colour_stops(quantity)), panels, tuple(band_tables(block, basis, quantity)))
+def _page(
+    name: str,
+    section: Section,
+    gallery: Gallery,
+    pictures: tuple[Sequence[Sheet], Sequence[Sheet]],
+    side: int,
+    names: Iterator[str],
+) -> Page:
+    reconstructed, noisy = (tuple(_shown_sheet(sheet, side) for sheet in found) for found in pictures)
+    drawings = {key: _all_shown(value, names) for key, value in vars(gallery).items()}
+    there = {
+        "probes": ("Probes", True),
+        "bands": ("Which band when", True),
+        "rebuilt": ("Reconstructions", reconstructed),
+        "noise": ("What the noise hides", noisy or drawings["noise"]),
+        "embedding": ("Embedding spectra", drawings["embedding"]),
+        "sensitivity": ("Sensitivity to frequencies", drawings["sensitivity"] or drawings["tokens"]),
+        "losses": ("Training loss", drawings["losses"]),
+        "more": ("Further measurements", section.more),
+        "dataset": ("Dataset", True),
+    }
+    return Page(
+        id=name,
+        section=section,
+        answer=make_answer(section),
+        drawings=drawings,
+        sheets=reconstructed,
+        noisy=noisy,
+        data=Markup(as_json(page_data(section.block))),
+        contents=tuple((key, title) for key, (title, shown) in there.items() if shown),
+    )
 
 
-def _panels(block: Block, basis: str, quantity: Quantity, title: str, names: Iterator[str]) -> Iterator[Panel]:
-    found: list[tuple[Group, Edges, Curves]] = []
-    for cut, members in by_edges(block.groups, basis).items():
-        for group, runs in members:
-            curves = mean_curves(runs, basis, quantity)
-            if curves is not None:
-                found.append((group, cut, curves))
-    every = [samples for _, _, curves in found for samples in curves.samples]
-    positive = [samples for samples in every if samples > 0]
-    for group, cut, curves in found:
-        span = Span(min(positive), max(positive), zero=0 in every)
-        what = f"{len(cut)} bands at {len(curves.samples)} snapshots; the table below has the numbers"
-        svg = band_panel(curves, cut, basis, quantity, span, next(names), f"{title}: {group.label}, {what}")
-        yield Panel(group.label, f"{group.note}; {_seeds(curves.n)}", Markup(svg))
+def _all_shown(value: Drawing | Sequence[Drawing] | None, names: Iterator[str]) -> Any:
+    """A figure, several, or none, as the page shows them."""
+    if value is None:
+        return None
+    if isinstance(value, Drawing):
+        return _shown(value, names)
+    return tuple(_shown(drawing, names) for drawing in value)
 
 
-def _seeds(number: int) -> str:
-    return "1 seed" if number == 1 else f"{number} seeds"
+def _shown(drawing: Drawing, names: Iterator[str]) -> ShownFigure:
+    panels = []
+    for panel in drawing.panels:
+        with canvas(*drawing.size) as figure:
+            axes = figure.add_subplot()
+            panel.draw(axes)
+            drawing.add_key(figure, axes)
+            svg = Markup(to_svg(figure, next(names), panel.description))
+        panels.append(ShownPanel(panel.label, panel.note, svg))
+    small = drawing.size[0] < 3
+    return ShownFigure(drawing.name, drawing.title, tuple(panels), drawing.key, small)
+
+
+def _shown_sheet(sheet: Sheet, side: int) -> ShownSheet:
+    return ShownSheet(sheet.label, sheet.note, tuple(strips(sheet.rows, side)))
 
 
 def _tie(text: str) -> str:
     """Keep a number and its percent sign on one line."""
     return text.replace(" %", "\N{NO-BREAK SPACE}%")
+
+
+def _csp_hash(text: str) -> str:
+    """What a security policy calls a script or a style that stands in the page itself."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _first_words(text: str) -> str:
+    """The beginning of a caption, as the name of what it stands over."""
+    return text.split(":")[0].split(". ")[0]

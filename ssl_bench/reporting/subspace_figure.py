@@ -4,26 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from ssl_bench.reporting.figures import INK, LINE, MUTED, STYLE
+from ssl_bench.reporting.drawings import Drawing, Panel
 from ssl_bench.reporting.numbers import count, percent
+from ssl_bench.reporting.palette import INK, LINES, MUTED
 from ssl_bench.reporting.spread import Spread
 from ssl_bench.reporting.subspaces import SIDES, Point, SubspacePart
-from ssl_bench.reporting.svg import to_svg
 
-COLOURS = {"top": LINE, "bottom": "#a8501c", "random": MUTED}
+COLOURS = {"top": LINES[0], "bottom": LINES[1], "random": MUTED}
 MARKS = {"top": "o", "bottom": "s", "random": "D"}
 
 
-def subspace_panel(part: SubspacePart, name: str) -> str:
-    """The figure of a part as SVG; ``name`` is the prefix of its ids. A bar is the deviation over seeds."""
+def subspace_drawing(part: SubspacePart) -> Drawing:
+    """The figure of a part; a bar is the deviation over seeds."""
     known = part.known
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(4.6, 3.7), facecolor="none")
-        axes = figure.add_axes((0.13, 0.31, 0.84, 0.66))
+
+    def draw(axes: Axes) -> None:
         for side in ("top", "bottom", "random"):
             _draw_side(axes, side, [(point, value) for point, value in known if point.side == side])
         for point, value in known:
@@ -34,8 +31,10 @@ def subspace_panel(part: SubspacePart, name: str) -> str:
         axes.set_xlim(-2, 102)
         axes.set_xlabel("share of the training images' variance, %")
         axes.set_ylabel(f"top-1 of the {part.accuracy}, %")
-        figure.legend(*axes.get_legend_handles_labels(), loc="lower center", ncols=3, frameon=False)
-        return to_svg(figure, name, _description(part, known))
+
+    note = f"{part.accuracy}; bars are the deviation over seeds"
+    panel = Panel(part.title, note, _description(part, known), draw)
+    return Drawing("subspaces", part.title, (panel,), (4.6, 3.7), key=True)
 
 
 def _draw_side(axes: Axes, side: str, found: Sequence[tuple[Point, Spread]]) -> None:

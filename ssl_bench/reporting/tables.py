@@ -24,6 +24,7 @@ class Cell:
 
     text: str
     note: str = ""
+    mark: str = ""
 
 
 @dataclass(frozen=True)
