@@ -149,12 +149,13 @@ def align(
 def report(
     directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Comparisons or run directories.")],
     out: Annotated[Path, typer.Option(help="The HTML file; Markdown and CSV are written beside it.")],
+    figures: Annotated[Path | None, typer.Option(help="A folder for the figures as SVG and PNG files.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a comparison report from finished runs."""
     from ssl_bench.reporting import report as run
 
-    page = run(directories, out)
+    page = run(directories, out, figures)
     files = {"html": str(page), "markdown": str(page.with_suffix(".md")), "csv": str(page.with_suffix(".csv"))}
     show(files, as_json, lambda: [str(page)])
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,49 +13,50 @@ if TYPE_CHECKING:
     from ssl_bench.reporting.collect import Collection
 
 
-def report(directories: Sequence[Path], file: Path) -> Path:
+def report(directories: Sequence[Path], file: Path, figures: Path | None = None) -> Path:
     """Report on finished runs: FILE.html, and beside it FILE.md (tables) and FILE.csv (one line a run).
 
     Args:
         directories: Comparison directories, folders that hold runs at any depth, or single runs.
         file: The page to write; its name ends in ``.html``.
+        figures: A folder for the figures as files of their own, SVG and PNG; ``None`` for none.
 
     Returns: ``file``.
 
     Raises: UserError if there is no finished run, a stored file is damaged, or ``file`` cannot be written.
     """
-    from ssl_bench.files import write_text
+    from ssl_bench.files import replace_file
     from ssl_bench.reporting.collect import collect
 
     directories, file = [Path(directory) for directory in directories], Path(file)
     if file.suffix.lower() != ".html" or file.is_dir():
         raise UserError(f"a report is a page and cannot be {file}: choose a name that ends in .html")
-    # All three are made before the first is written: a report is there in full or not at all.
-    texts = _of_sound_runs(collect(directories), file)
+    # All are made before the first is written: a report is there in full or not at all.
+    made = _of_sound_runs(collect(directories), lambda collection: _files(collection, file, figures))
     try:
-        for path, text in texts.items():
-            write_text(path, text)
+        for path, content in made.items():
+            replace_file(path, functools.partial(_write, content))
     except OSError as error:
         raise UserError(f"the report cannot be written to {file.parent}: {error.strerror or error}") from error
     return file
 
 
-def _of_sound_runs(collection: Collection, file: Path) -> dict[Path, str]:
-    """The texts of a report, by file. Runs whose records cannot be reported are left out, and the report says so.
+def _of_sound_runs(collection: Collection, make: Callable[[Collection], dict[Path, bytes]]) -> dict[Path, bytes]:
+    """The files of a report. Runs whose records cannot be reported are left out, and the report says so.
 
     Raises: UserError if none is left, or they cannot be reported together.
     """
     from ssl_bench.reporting.collect import Collection, Notice, check_any
 
     try:
-        return _texts(collection, file)
+        return make(collection)
     except UserError:
         raise
     except Exception:  # records may hold anything: whatever that makes of tables and figures
         sound, left_out = [], list(collection.left_out)
     for run in collection.runs:
         try:
-            _texts(Collection((run,), (), ()), file)
+            make(Collection((run,), (), ()))
             sound.append(run)
         except UserError:
             raise
@@ -62,27 +64,34 @@ def _of_sound_runs(collection: Collection, file: Path) -> dict[Path, str]:
             left_out.append(Notice(run.name, f"its records are not of this version's form ({error!r})"))
     check_any(sound, left_out, "what was given")
     try:
-        return _texts(Collection(tuple(sound), collection.skipped, tuple(left_out)), file)
+        return make(Collection(tuple(sound), collection.skipped, tuple(left_out)))
     except UserError:
         raise
     except Exception as error:
         raise UserError(f"these runs cannot be reported together ({error!r}): report on fewer at a time") from error
 
 
-def _texts(collection: Collection, file: Path) -> dict[Path, str]:
+def _files(collection: Collection, file: Path, figures: Path | None) -> dict[Path, bytes]:
     from importlib.metadata import version
 
     from ssl_bench.reporting.content import make_content
+    from ssl_bench.reporting.papers import paper_files
     from ssl_bench.reporting.render import render_html
     from ssl_bench.reporting.text import render_csv, render_markdown
     from ssl_bench.runs.environment import now
 
     content = make_content(collection, file.parent)
-    return {
+    texts = {
         file.with_suffix(".csv"): render_csv(content.runs),
         file.with_suffix(".md"): render_markdown(content, file.name),
         file: render_html(content, _readable(now()), version("ssl-bench")),
     }
+    drawn = {} if figures is None else {figures / name: made for name, made in paper_files(content).items()}
+    return {path: text.encode() for path, text in texts.items()} | drawn
+
+
+def _write(content: bytes, path: Path) -> None:
+    path.write_bytes(content)
 
 
 def _readable(time: str) -> str:

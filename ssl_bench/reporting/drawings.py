@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from ssl_bench.reporting.bands import BASES, QUANTITIES, Curves, Edges, Quantity, by_edges, mean_curves
-from ssl_bench.reporting.figures import Line, draw_bands, draw_lines, draw_losses, span_of
+from ssl_bench.reporting.figures import Line, canvas, draw_bands, draw_lines, draw_losses, power_of_ten, span_of
 from ssl_bench.reporting.groups import Block, Group
 from ssl_bench.reporting.palette import INK, line_colour
 from ssl_bench.reporting.tables import BASIS_NAMES, QUANTITY_NAMES
 
+Where = Literal["lower center", "outside lower center"]
 SMALL = (3.4, 2.1)
 WIDE = (6.4, 3.0)
 
@@ -31,19 +34,42 @@ class Panel:
 
 @dataclass(frozen=True)
 class Drawing:
-    """One figure; ``name`` is that of its file, ``size`` that of a panel in inches, ``key`` whether it has a legend."""
+    """One figure.
+
+    Args:
+        name: Of its file.
+        title: What it shows.
+        panels: One at least.
+        size: Of a panel, in inches.
+        margins: What a panel's labels need at the left and below, in inches.
+        key: Whether its lines are named beside it.
+    """
 
     name: str
     title: str
     panels: tuple[Panel, ...]
     size: tuple[float, float] = SMALL
+    margins: tuple[float, float] = (0.62, 0.4)
     key: bool = False
 
-    def add_key(self, figure: Figure, axes: Axes) -> None:
-        """Name the lines, beside the axes, where there are several."""
-        if self.key:
-            handles, labels = axes.get_legend_handles_labels()
-            figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(labels)))
+    def add_key(self, figure: Figure, axes: Axes, where: Where = "outside lower center") -> int:
+        """Name the lines below the axes; returns how many rows that took."""
+        handles, labels = axes.get_legend_handles_labels()
+        if not self.key or not labels:
+            return 0
+        columns = min(3, len(labels))
+        figure.legend(handles, labels, loc=where, ncols=columns)
+        return math.ceil(len(labels) / columns)
+
+    def alone(self, panel: Panel) -> Figure:
+        """One of its panels as a figure of its own, laid out by the margins: quick, and all panels alike."""
+        width, height = self.size
+        with canvas(width, height) as figure:
+            axes = figure.add_subplot()
+            panel.draw(axes)
+            below = self.margins[1] + 0.19 * self.add_key(figure, axes, "lower center")
+            figure.subplots_adjust(self.margins[0] / width, below / height, 1 - 0.08 / width, 1 - 0.08 / height)
+            return figure
 
 
 def numbered(block: Block) -> list[tuple[Group, int]]:
@@ -89,7 +115,7 @@ def band_drawing(block: Block, basis: str, quantity: Quantity) -> Drawing | None
 
         note = f"{group.note}; {seeds_of(curves.n)}"
         panels.append(Panel(group.label, note, f"{title}: {group.label}, {what}", draw))
-    return Drawing(f"bands-{basis}-{quantity}".replace("_", "-"), title, tuple(panels), (3.4, 1.9))
+    return Drawing(f"bands-{basis}-{quantity}".replace("_", "-"), title, tuple(panels), (3.4, 1.9), (0.9, 0.4))
 
 
 def probe_drawing(block: Block) -> Drawing | None:
@@ -131,10 +157,10 @@ def lines_drawing(
         axes.set_ylabel(labels[1])
         if logarithmic[0]:
             axes.set_xscale("log")
-            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axes.xaxis.set_major_formatter(FuncFormatter(power_of_ten))
         if logarithmic[1]:
             axes.set_yscale("log")
-            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axes.yaxis.set_major_formatter(FuncFormatter(power_of_ten))
 
     words = f"{labels[1]} against {labels[0]} of {', '.join(line.label for line in lines)}"
     return Drawing(name, title, (Panel(title, "", words, draw),), WIDE, key=True)

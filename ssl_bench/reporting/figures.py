@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 import numpy as np
@@ -41,6 +41,7 @@ STYLE: dict[Any, Any] = {
     "legend.frameon": False,
 }
 POINTS = 200
+SUPERSCRIPTS = str.maketrans("-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,10 @@ class Line:
 
 
 @contextmanager
-def canvas(width: float, height: float) -> Iterator[Figure]:
+def canvas(width: float, height: float, layout: Literal["constrained"] | None = None) -> Iterator[Figure]:
     """A figure in the report's style, sizes in inches; without pyplot, so that no global state is left."""
     with matplotlib.rc_context(STYLE):
-        yield Figure(figsize=(width, height), facecolor="none", layout="constrained")
+        yield Figure(figsize=(width, height), facecolor="none", layout=layout)
 
 
 def span_of(every: Sequence[int]) -> Span:
@@ -166,6 +167,13 @@ def short(value: float) -> str:
         if value >= size:
             return f"{value / size:g}{letter}"
     return f"{value:g}"
+
+
+def power_of_ten(value: float, _: object = None) -> str:
+    """A tick of a logarithmic axis: as it is near 1, as a power of ten elsewhere."""
+    if value <= 0 or 1e-3 < value < 1e4:
+        return f"{value:g}"
+    return f"10{str(round(math.log10(value))).translate(SUPERSCRIPTS)}"
 
 
 def column_edges(samples: Sequence[int], span: Span) -> list[float]:

@@ -8,10 +8,11 @@ from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
 
 from ssl_bench.reporting.bands import BASES, by_edges
 from ssl_bench.reporting.drawings import Drawing, Panel, lines_drawing, numbered, seeds_of
-from ssl_bench.reporting.figures import Line, draw_map
+from ssl_bench.reporting.figures import Line, draw_map, power_of_ten
 from ssl_bench.reporting.groups import Block, Group
 from ssl_bench.reporting.numbers import band_range
 from ssl_bench.reporting.palette import INK, line_colour
@@ -59,7 +60,7 @@ def noise_drawings(block: Block) -> list[Drawing]:
         panels = tuple(_noise_panels(block, basis))
         if panels:
             title = f"Power of the noise beside the images', {BASIS_NAMES[basis]}"
-            found.append(Drawing(f"noise-{basis}", title, panels, (3.4, 2.3), key=True))
+            found.append(Drawing(f"noise-{basis}", title, panels, (3.4, 2.5), (0.62, 0.6), key=True))
     return found
 
 
@@ -102,6 +103,7 @@ def _noise_panels(block: Block, basis: str) -> Iterator[Panel]:
                     range(len(noise)), noise, color=line_colour(1, False), marker="s", markersize=3, label="noise"
                 )
                 axes.set_yscale("log")
+                axes.yaxis.set_major_formatter(FuncFormatter(power_of_ten))
                 axes.set_xticks(range(len(ranges)), ranges, rotation=45, ha="right")
                 axes.set_ylabel("power, of the images' all")
 

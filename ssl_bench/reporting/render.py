@@ -15,7 +15,6 @@ from markupsafe import Markup
 from ssl_bench.reporting.answer import Answer, make_answer
 from ssl_bench.reporting.content import Content, Section
 from ssl_bench.reporting.drawings import Drawing
-from ssl_bench.reporting.figures import canvas
 from ssl_bench.reporting.gallery import Gallery, make_gallery
 from ssl_bench.reporting.live_data import as_json, page_data
 from ssl_bench.reporting.palette import variables
@@ -161,11 +160,7 @@ def _all_shown(value: Drawing | Sequence[Drawing] | None, names: Iterator[str]) 
 def _shown(drawing: Drawing, names: Iterator[str]) -> ShownFigure:
     panels = []
     for panel in drawing.panels:
-        with canvas(*drawing.size) as figure:
-            axes = figure.add_subplot()
-            panel.draw(axes)
-            drawing.add_key(figure, axes)
-            svg = Markup(to_svg(figure, next(names), panel.description))
+        svg = Markup(to_svg(drawing.alone(panel), next(names), panel.description))
         panels.append(ShownPanel(panel.label, panel.note, svg))
     small = drawing.size[0] < 3
     return ShownFigure(drawing.name, drawing.title, tuple(panels), drawing.key, small)

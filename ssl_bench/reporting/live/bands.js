@@ -115,13 +115,18 @@ class Bands {
     this.basis.bands.forEach((text, band) => svg(drawing, "text", { class: "tick", x: MAP.left - 5, y: MAP.top + band * MAP.row + 11, "text-anchor": "end" }, text));
     for (const tick of x.ticks) svg(drawing, "text", { class: "tick", x: x(tick), y: bottom + 13, "text-anchor": "middle" }, short(tick));
     svg(drawing, "text", { class: "name", x: (MAP.left + MAP.width) / 2, y: bottom + 28, "text-anchor": "middle" }, "samples seen");
-    const line = svg(drawing, "rect", { class: "cursor", x: MAP.left, width: MAP.width - MAP.right - MAP.left, height: MAP.row });
-    const time = svg(drawing, "line", { class: "time", y1: MAP.top, y2: bottom });
+    // Twice, so that it is seen on dark and on light cells.
+    const marks = ["halo", "cursor"].map((look) => [
+      svg(drawing, "line", { class: look, y1: MAP.top, y2: bottom }),
+      svg(drawing, "rect", { class: look, x: MAP.left, width: MAP.width - MAP.right - MAP.left, height: MAP.row }),
+    ]);
     this.#listen(drawing, curve, x, bands);
     return () => {
-      line.setAttribute("y", MAP.top + this.band * MAP.row);
-      time.setAttribute("x1", x(this.samples));
-      time.setAttribute("x2", x(this.samples));
+      for (const [time, row] of marks) {
+        row.setAttribute("y", MAP.top + this.band * MAP.row);
+        time.setAttribute("x1", x(this.samples));
+        time.setAttribute("x2", x(this.samples));
+      }
     };
   }
 
