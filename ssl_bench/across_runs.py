@@ -14,9 +14,8 @@ from ssl_bench.errors import UserError
 from ssl_bench.files import read_json
 from ssl_bench.runs.directory import RunDirectory
 from ssl_bench.runs.summary import configuration_name
+from ssl_bench.spectrum.names import BASES, HALF_TIMES
 
-BASES = ("pca", "patch_pca", "radial", "dct")
-QUANTITIES = ("half_time", "decodability_half_time")
 HalfTimes = list[float | None]
 
 
@@ -82,7 +81,7 @@ def order_of_runs(runs: Sequence[RunDirectory]) -> dict[str, Any]:
 def _times(members: Sequence[Analyzed]) -> dict[tuple[str, str], list[HalfTimes]]:
     """Half-times a run, by basis and quantity; without what a run lacks, or was measured in other bands."""
     times: dict[tuple[str, str], list[HalfTimes]] = {}
-    for basis, quantity in itertools.product(BASES, QUANTITIES):
+    for basis, quantity in itertools.product(BASES, HALF_TIMES.values()):
         each = [_half_times(one, basis, quantity) for one in members]
         known = [one for one in each if one is not None]
         if len(known) == len(each) and len({_edges(one, basis) for one in members}) == 1:
@@ -174,7 +173,7 @@ def _edges(one: Analyzed, basis: str) -> tuple[tuple[float, float], ...]:
 
 def _half_times(one: Analyzed, basis: str, quantity: str) -> HalfTimes | None:
     """Half-times a band; ``None`` for a quantity the objective does not have."""
-    value = "relative_error" if quantity == "half_time" else "decodability"
+    value = next(name for name, key in HALF_TIMES.items() if key == quantity)
     bands = one.spectrum.get(basis, [])
     if not bands or "directions" not in bands[0]:
         return None  # spectra of an earlier version

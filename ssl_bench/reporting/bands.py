@@ -13,11 +13,12 @@ import numpy as np
 from ssl_bench.across_runs import followed
 from ssl_bench.reporting.collect import Run
 from ssl_bench.reporting.groups import Group
+from ssl_bench.spectrum.names import HALF_TIMES
 
+# Of all that are measured, those a report draws: the others repeat them.
 BASES = ("pca", "radial")
 Quantity = Literal["decodability", "relative_error"]
 QUANTITIES: tuple[Quantity, ...] = ("decodability", "relative_error")
-HALF_TIMES: dict[Quantity, str] = {"decodability": "decodability_half_time", "relative_error": "half_time"}
 Edges = tuple[tuple[float, float], ...]
 Values = np.ndarray[Any, np.dtype[np.float64]]
 

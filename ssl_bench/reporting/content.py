@@ -14,11 +14,16 @@ import yaml
 
 from ssl_bench.reporting.cautions import cautions
 from ssl_bench.reporting.collect import Collection, Notice, Run
+from ssl_bench.reporting.compared import compare_groups
+from ssl_bench.reporting.costs import costs_table
+from ssl_bench.reporting.effort import AccuracyCurve, accuracy_curves, effort_table
 from ssl_bench.reporting.groups import Block, Group, make_blocks
 from ssl_bench.reporting.headline import headline
 from ssl_bench.reporting.more_tables import more_tables
 from ssl_bench.reporting.numbers import count
+from ssl_bench.reporting.pairs import pairs_table
 from ssl_bench.reporting.protocols import BANDS, describe, settings_of
+from ssl_bench.reporting.references import references_table
 from ssl_bench.reporting.subspaces import SubspacePart, subspace_parts
 from ssl_bench.reporting.tables import Table, all_band_tables, probe_table, runs_table
 
@@ -44,12 +49,21 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Section:
-    """All that is said of one dataset."""
+    """All that is said of one dataset.
+
+    ``pairs`` is ``None`` where nothing is compared, ``effort`` (the numbers of ``accuracy``) where no configuration was
+    measured at several snapshots, ``references`` (published numbers) where no configuration has a probe.
+    """
 
     block: Block
     headline: tuple[str, ...]
     cautions: tuple[str, ...]
     probes: Table
+    pairs: Table | None
+    accuracy: tuple[AccuracyCurve, ...]
+    effort: Table | None
+    costs: Table
+    references: Table | None
     bands: tuple[Table, ...]
     more: tuple[Table, ...]
     facts: tuple[Fact, ...]
@@ -111,8 +125,21 @@ def _title(blocks: Sequence[Block], subspaces: Sequence[SubspacePart]) -> str:
 def _section(block: Block) -> Section:
     facts = tuple(Fact(key.replace("_", " "), _text(value)) for key, value in block.facts.items())
     bands = tuple(all_band_tables(block))
-    more = tuple(more_tables(block))
-    return Section(block, tuple(headline(block)), tuple(cautions(block)), probe_table(block), bands, more, facts)
+    curves = accuracy_curves(block)
+    return Section(
+        block=block,
+        headline=tuple(headline(block)),
+        cautions=tuple(cautions(block)),
+        probes=probe_table(block),
+        pairs=pairs_table(block, compare_groups(block)),
+        accuracy=curves,
+        effort=effort_table(block, curves),
+        costs=costs_table(block),
+        references=references_table(block),
+        bands=bands,
+        more=tuple(more_tables(block)),
+        facts=facts,
+    )
 
 
 def _lost(runs: Sequence[Run]) -> list[Notice]:

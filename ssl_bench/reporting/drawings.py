@@ -15,7 +15,7 @@ from ssl_bench.reporting.bands import BASES, QUANTITIES, Curves, Edges, Quantity
 from ssl_bench.reporting.figures import Line, canvas, draw_bands, draw_lines, draw_losses, power_of_ten, span_of
 from ssl_bench.reporting.groups import Block, Group
 from ssl_bench.reporting.palette import INK, line_colour
-from ssl_bench.reporting.tables import BASIS_NAMES, QUANTITY_NAMES
+from ssl_bench.spectrum.names import BASIS_NAMES, QUANTITY_NAMES
 
 Where = Literal["lower center", "outside lower center"]
 SMALL = (3.4, 2.1)

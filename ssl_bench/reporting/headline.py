@@ -1,17 +1,21 @@
-"""The first sentences of a report: which configuration reads best, and whether that can be told."""
+"""The first sentences of a report: which configuration reads best, whether that can be told, what each holds."""
 
 from __future__ import annotations
 
+from ssl_bench.reporting.capacity import capacity_sentence
+from ssl_bench.reporting.compared import Compared, compare_groups
 from ssl_bench.reporting.groups import Block, Group
-from ssl_bench.reporting.numbers import percent, percent_range
-from ssl_bench.reporting.spread import Spread, overlap, told_apart
+from ssl_bench.reporting.numbers import p_value, percent, percent_range, points, points_range
+from ssl_bench.reporting.paired import not_told_apart
+from ssl_bench.reporting.pairs import verdict
+from ssl_bench.reporting.spread import Spread
 
 UNTRAINED = ("random", "pixels")
 Probed = tuple[Group, Spread]
 
 
 def headline(block: Block) -> list[str]:
-    """Sentences on one dataset: the best mean linear probe, who is not told apart from it, and the reference lines."""
+    """Sentences on one dataset: the best mean linear probe, who is not told apart from it, what embeddings hold."""
     ranked = _probed(block.main)
     references = _probed(block.references)
     if not ranked:
@@ -25,42 +29,41 @@ def headline(block: Block) -> list[str]:
         first = f"On {block.dataset}, {_list(equal)} share the highest mean linear probe: {_value(value)}{chance}."
     else:
         first = f"On {block.dataset}, {best.label} has the highest mean linear probe: {_value(value)}{chance}."
-    return [first, *_verdict(ranked), *_reference_sentences(value, references), *_unfinished(block)]
+    rest = [*_reference_sentences(value, references), *capacity_sentence(block), *_unfinished(block)]
+    return [first, *_verdict(ranked, compare_groups(block)), *rest]
 
 
-def _verdict(ranked: list[Probed]) -> list[str]:
+def _verdict(ranked: list[Probed], compared: Compared) -> list[str]:
     """Whether the best is told apart from the rest, in words; nothing if there is no rest."""
     if len(ranked) == 1:
         return ["It is the only configuration here that has a probe, so nothing is compared."]
-    best, value = ranked[0]
-    second, other = ranked[1]
-    if told_apart(value, other):
-        words = f"It is told apart from the next, {second.label} ({percent(other.mean)} %): "
-        words += "their 95 % intervals do not overlap."
-        unclear = [group.label for group, spread in ranked[2:] if not told_apart(value, spread)]
-        return [
-            words,
-            *([f"It is not told apart from {_list(unclear)}, of fewer or more scattered seeds."] if unclear else []),
-        ]
-    reason = _reason(value, other)
-    if other.mean == value.mean:
-        words = f"The best two, {best.label} and {second.label}, are not told apart: {reason}."
-    else:
-        words = f"It is not told apart from the next, {second.label} ({percent(other.mean)} %): {reason}."
-    unclear = [group.label for group, spread in ranked[2:] if not told_apart(value, spread)]
-    return [words, *([f"Nor is it told apart from {_list(unclear)}."] if unclear else [])]
+    tied = set(not_told_apart(compared.linear, len(ranked))) - {0}
+    clear = [place for place in range(1, len(ranked)) if place not in tied]
+    sentences = []
+    if tied:
+        names = _list([ranked[place][0].label for place in sorted(tied)])
+        sentences.append(f"It is not told apart from {names}; against {_against(min(tied), ranked, compared)}.")
+    if clear:
+        names = "every other configuration" if not tied else _list([ranked[place][0].label for place in clear])
+        sentences.append(f"It is better than {names}; against {_against(clear[0], ranked, compared)}.")
+    if compared.tests:
+        pairs = "1 pair" if compared.tests == 1 else f"{compared.tests} pairs"
+        sentences.append(f"These are paired t-tests over shared seeds, corrected by Holm for the {pairs} tested.")
+    return sentences
 
 
-def _reason(one: Spread, other: Spread) -> str:
-    if one.n > 1 and other.n > 1:
-        return "their 95 % intervals over seeds overlap"
-    seeds = "with one seed the spread over seeds is unknown"
-    if one.interval is None or other.interval is None:
-        return seeds
-    common = (
-        "overlap" if overlap(one.interval, other.interval) else "do not overlap, but see test images vary, not seeds"
-    )
-    return f"{seeds} (their 95 % intervals {common})"
+def _against(place: int, ranked: list[Probed], compared: Compared) -> str:
+    """The best against another: difference, interval, p and n, or why there is no test."""
+    one = compared.linear[0, place]
+    words = ranked[place][0].label
+    if one.mean is None:
+        return f"{words} there is no shared seed, and nothing to test"
+    words += f" the difference is {points(one.mean)} points"
+    if one.interval is None or one.p is None:
+        seeds = "" if one.n == 1 else f"n = {one.n} shared seeds, "
+        return f"{words} ({seeds}{verdict(one)})"
+    interval = points_range(*one.interval)
+    return f"{words} (95 % interval {interval}; corrected p {p_value(one.corrected)}; n = {one.n} shared seeds)"
 
 
 def _value(value: Spread) -> str:

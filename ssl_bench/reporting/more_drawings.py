@@ -17,7 +17,7 @@ from ssl_bench.reporting.groups import Block, Group
 from ssl_bench.reporting.numbers import band_range
 from ssl_bench.reporting.palette import INK, line_colour
 from ssl_bench.reporting.stored import arrays
-from ssl_bench.reporting.tables import BASIS_NAMES
+from ssl_bench.spectrum.names import BASIS_NAMES
 
 Sensitivity = Literal["displacement", "error"]
 SENSITIVITIES: dict[Sensitivity, str] = {

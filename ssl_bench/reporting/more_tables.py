@@ -6,11 +6,12 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from ssl_bench.across_runs import QUANTITIES, label_free, order_of_runs
+from ssl_bench.across_runs import label_free, order_of_runs
 from ssl_bench.reporting.bands import BASES
 from ssl_bench.reporting.groups import Block, Group
 from ssl_bench.reporting.numbers import NOTHING, decimal, percent
-from ssl_bench.reporting.tables import BASIS_NAMES, Cell, Row, Table
+from ssl_bench.reporting.tables import Cell, Row, Table
+from ssl_bench.spectrum.names import BASIS_NAMES, HALF_TIMES, QUANTITY_NAMES
 
 SHOWN_ALREADY = ("linear", "knn")
 METRICS = {
@@ -25,7 +26,8 @@ METRICS = {
     "cluster_learnability": "cluster learnability",
     "intrinsic_dimension": "intrinsic dimension",
 }
-QUANTITY_WORDS = {"half_time": "error of the reconstruction", "decodability_half_time": "decodability"}
+# By the key of its half-time.
+QUANTITY_WORDS = {key: QUANTITY_NAMES[name] for name, key in HALF_TIMES.items()}
 
 
 def more_tables(block: Block) -> list[Table]:
@@ -82,7 +84,7 @@ def order_tables(block: Block) -> list[Table]:
         _order_row(names[one["id"]], basis, quantity, one[basis][quantity])
         for one in found["configurations"]
         for basis in BASES
-        for quantity in QUANTITIES
+        for quantity in HALF_TIMES.values()
         if quantity in one.get(basis, {})
     ]
     if not rows:

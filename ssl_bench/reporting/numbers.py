@@ -58,3 +58,31 @@ def band_range(basis: str, low: float, high: float) -> str:
     if basis == "pca":
         return f"{low:.0f}" if low == high else f"{low:.0f}{DASH}{high:.0f}"
     return f"{low:.2f}{DASH}{high:.2f}"
+
+
+def points(difference: float | None) -> str:
+    """A difference of shares in percentage points, with its sign."""
+    if difference is None:
+        return NOTHING
+    text = decimal(100 * difference, 1)
+    return f"+{text}" if float(f"{100 * difference:.1f}") > 0 else text
+
+
+def points_range(low: float, high: float) -> str:
+    """Two differences in points."""
+    return f"{points(low)} to {points(high)}"
+
+
+def p_value(value: float | None) -> str:
+    """A p-value to three decimals; what is smaller is said to be."""
+    if value is None:
+        return NOTHING
+    return "<0.001" if value < 0.0005 else f"{value:.3f}"
+
+
+def operations(value: float | None) -> str:
+    """A number of floating point operations to three digits: k, M, G, T, P, E for thousands and so on."""
+    if value is None:
+        return NOTHING
+    power = 0 if value < 1 else min(int(math.log10(value) // 3), 6)
+    return f"{value / 1000**power:.3g} {' kMGTPE'[power]}".strip()

@@ -41,13 +41,6 @@ def spread(values: Sequence[float], single: tuple[float, float] | None = None) -
     return Spread(tuple(values), mean, sd, (max(mean - half, 0.0), min(mean + half, 1.0)))
 
 
-def told_apart(one: Spread, other: Spread) -> bool:
-    """Whether two means differ by more than their spread over seeds: both from several seeds, intervals disjoint."""
-    if one.n < 2 or other.n < 2 or one.interval is None or other.interval is None:
-        return False
-    return not overlap(one.interval, other.interval)
-
-
 def overlap(one: tuple[float, float], other: tuple[float, float]) -> bool:
     """Whether two intervals share a point."""
     return one[0] <= other[1] and other[0] <= one[1]

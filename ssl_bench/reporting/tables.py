@@ -8,23 +8,24 @@ from dataclasses import dataclass
 
 from ssl_bench.reporting.bands import BASES, QUANTITIES, BandRow, BandTimes, Edges, Quantity, band_row, by_edges
 from ssl_bench.reporting.collect import Run
+from ssl_bench.reporting.compared import compare_groups
 from ssl_bench.reporting.groups import Block, Group
 from ssl_bench.reporting.numbers import NOTHING, band_range, count, decimal, half_time, number, percent, seconds
-
-BASIS_NAMES = {"pca": "principal components", "radial": "radial Fourier bands"}
-QUANTITY_NAMES: dict[Quantity, str] = {
-    "decodability": "decodability from the embedding",
-    "relative_error": "error of the reconstructions",
-}
+from ssl_bench.spectrum.names import BASIS_NAMES, QUANTITY_NAMES
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What a cell says, and a smaller remark below it."""
+    """What a cell says, and a smaller remark below it.
+
+    ``mark`` sets it off: ``best``, or ``tied best`` where others are as good as can be told. ``value`` is the raw
+    number behind the text, where it is one.
+    """
 
     text: str
     note: str = ""
     mark: str = ""
+    value: float | None = None
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,9 @@ PROBE_COLUMNS = (
 
 
 def probe_table(block: Block) -> Table:
-    """One row a configuration, best first, then the reference lines."""
+    """One row a configuration, best first, then the reference lines; marked which are best as far as can be told."""
     low, high = _axis_ends(block)
+    compared = compare_groups(block)
 
     def place(share: float) -> float:
         return round(100 * min(max((share - low) / (high - low), 0.0), 1.0), 2)
@@ -94,18 +96,26 @@ def probe_table(block: Block) -> Table:
         return Plot(tuple(place(value) for value in group.linear.values), place(group.linear.mean), shown)
 
     chance = "" if block.chance is None else f" Chance (the commonest class) is {percent(block.chance)} %."
+    marked = (
+        " Best is only what is told apart from every other by a paired t-test over seeds, corrected by Holm; all that "
+        "are not told apart from the highest mean are tied best."
+        if compared.best
+        else ""
+    )
     return Table(
-        caption=f"Probes of frozen embeddings on {block.dataset}.{chance} Where n = 1 the brackets are the 95 % "
-        "bootstrap interval over test images of that one run, not a spread over seeds. Reference lines are shown "
+        caption=f"Probes of frozen embeddings on {block.dataset}.{chance}{marked} Where n = 1 the brackets are the "
+        "95 % bootstrap interval over test images of that one run, not a spread over seeds. Reference lines are shown "
         "beside what is compared, and are no part of it.",
         columns=PROBE_COLUMNS,
-        rows=tuple(Row(_probe_cells(group), group.reference, plot(group)) for group in block.groups),
+        rows=tuple(
+            Row(_probe_cells(group, compared.mark(group)), group.reference, plot(group)) for group in block.groups
+        ),
         axis=Axis(percent(low), percent(high), None if block.chance is None else place(block.chance)),
     )
 
 
-def _probe_cells(group: Group) -> tuple[Cell, ...]:
-    name = Cell(group.label, f"{group.note}; reference line" if group.reference else group.note)
+def _probe_cells(group: Group, mark: str) -> tuple[Cell, ...]:
+    name = Cell(group.label, f"{group.note}; reference line" if group.reference else group.note, mark)
     runs = group.probed or group.runs
     effort = (
         Cell(_distinct([number(run.summary["epochs"]) for run in runs])),
@@ -118,17 +128,22 @@ def _probe_cells(group: Group) -> tuple[Cell, ...]:
         return (name, Cell(NOTHING), Cell("0"), *(Cell(NOTHING) for _ in range(4)), *effort)
     probes = [run.probe for run in group.probed if run.probe is not None]
     if linear.sd is not None:
-        value = Cell(f"{percent(linear.mean)} ± {percent(linear.sd)}")
+        value = Cell(f"{percent(linear.mean)} ± {percent(linear.sd)}", mark=mark, value=linear.mean)
     else:
         ends = linear.interval
-        value = Cell(percent(linear.mean), f"[{percent(ends[0])}, {percent(ends[1])}] bootstrap" if ends else "")
+        value = Cell(
+            percent(linear.mean),
+            f"[{percent(ends[0])}, {percent(ends[1])}] bootstrap" if ends else "",
+            mark,
+            linear.mean,
+        )
     near = percent(knn.mean) if knn.sd is None else f"{percent(knn.mean)} ± {percent(knn.sd)}"
     return (
         name,
         value,
-        Cell(str(linear.n)),
+        Cell(str(linear.n), value=linear.n),
         Cell(f"{percent(min(linear.values))} to {percent(max(linear.values))}" if linear.n > 1 else NOTHING),
-        Cell(near),
+        Cell(near, value=knn.mean),
         Cell(_distinct([str(probe["protocol"]) for probe in probes])),
         Cell(", ".join(number(probe["selected_lr"]) for probe in probes)),
         *effort,

@@ -8,11 +8,12 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ssl_bench.reporting.bands import BASES, HALF_TIMES
+from ssl_bench.reporting.bands import BASES
 from ssl_bench.reporting.collect import Notice, Run
 from ssl_bench.reporting.content import Content, Fact
 from ssl_bench.reporting.subspaces import SubspacePart, subspace_facts
 from ssl_bench.reporting.tables import Table
+from ssl_bench.spectrum.names import HALF_TIMES
 
 SUMMARY_COLUMNS = (
     "id", "directory", "objective", "noise", "views_noise", "backbone", "embedding",
@@ -56,7 +57,9 @@ def render_markdown(content: Content, page: str) -> str:
         parts.append(" ".join(_escape(sentence) for sentence in section.headline))
         if section.cautions:
             parts.append("Read with care:\n\n" + "\n".join(f"- {_escape(sentence)}" for sentence in section.cautions))
-        parts += [_table(table) for table in (section.probes, *section.bands, *section.more)]
+        about = (section.probes, section.pairs, section.effort, *section.bands, *section.more)
+        tables = (*about, section.costs, section.references)
+        parts += [_table(table) for table in tables if table is not None]
         parts.append(_facts("Dataset", section.facts))
     parts.append(_notices("Runs in no mean", content.lost))
     parts.append(_notices("Skipped", content.skipped))
@@ -104,12 +107,13 @@ def _table(table: Table) -> str:
     lines = ["| " + " | ".join(_cell(cell.text, cell.note) for cell in table.columns) + " |"]
     lines.append("|" + " --- |" + " ---: |" * (len(table.columns) - 1))
     for row in table.rows:
-        lines.append("| " + " | ".join(_cell(cell.text, cell.note) for cell in row.cells) + " |")
+        lines.append("| " + " | ".join(_cell(cell.text, cell.note, cell.mark) for cell in row.cells) + " |")
     return _escape(table.caption) + "\n\n" + "\n".join(lines)
 
 
-def _cell(text: str, note: str) -> str:
-    return _escape(f"{text} ({note})" if note else text)
+def _cell(text: str, note: str, mark: str = "") -> str:
+    small = "; ".join(part for part in (mark, note) if part)
+    return _escape(f"{text} ({small})" if small else text)
 
 
 def _notices(title: str, notices: Sequence[Notice]) -> str:

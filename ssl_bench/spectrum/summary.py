@@ -8,6 +8,7 @@ from typing import Any
 
 from ssl_bench.spectrum.bench import Bench
 from ssl_bench.spectrum.half_times import first_crossing
+from ssl_bench.spectrum.names import HALF_TIMES
 from ssl_bench.spectrum.ordering import gamma
 from ssl_bench.spectrum.patches import PatchPCABasis
 
@@ -15,8 +16,6 @@ from ssl_bench.spectrum.patches import PatchPCABasis
 LEAST = 0.05
 # What is copied from the last row as it is.
 AS_IT_IS = ("trained", "accuracy", "embedding", "embedding_spectrum", "token_spectrum", "r2_gap")
-# The quantities whose order over bands is a question about learning.
-ORDERED = ("half_time", "decodability_half_time")
 
 
 def summarise(bench: Bench, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -51,7 +50,9 @@ def summarise(bench: Bench, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     summary["r2_gap_half_time"] = half
     names = [targets.basis.name for targets in bench.targets]
     summary["order"] = {
-        name: {key: gamma([band[key] for band in summary[name]], range(len(summary[name]))) for key in ORDERED}
+        name: {
+            key: gamma([band[key] for band in summary[name]], range(len(summary[name]))) for key in HALF_TIMES.values()
+        }
         for name in names
     }
     return summary

@@ -1,0 +1,47 @@
+"""The configurations of a block against each other, over the seeds they share; and which of them are best."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ssl_bench.reporting.groups import Block, Group
+from ssl_bench.reporting.paired import BySeed, Difference, compare_pairs, not_told_apart
+
+
+@dataclass(frozen=True)
+class Compared:
+    """All configurations of a block that have a probe, best first, and every two of them, by their places."""
+
+    groups: tuple[Group, ...]
+    linear: dict[tuple[int, int], Difference]
+    knn: dict[tuple[int, int], Difference]
+
+    @property
+    def best(self) -> tuple[Group, ...]:
+        """The one of highest mean linear probe, and those not told apart from it; empty if nothing is compared."""
+        if len(self.groups) < 2:
+            return ()
+        return tuple(self.groups[place] for place in not_told_apart(self.linear, len(self.groups)))
+
+    def mark(self, group: Group) -> str:
+        """``best``, ``tied best``, or nothing."""
+        if group not in self.best:
+            return ""
+        return "best" if len(self.best) == 1 else "tied best"
+
+    @property
+    def tests(self) -> int:
+        """How many tests of the linear probe could be made: what p-values are corrected for."""
+        return sum(one.p is not None for one in self.linear.values())
+
+
+def compare_groups(block: Block) -> Compared:
+    """Compare what is compared: no reference lines, and nothing without a probe."""
+    groups = tuple(group for group in block.main if group.probed)
+    linear, knn = (compare_pairs([by_seed(group, key) for group in groups]) for key in ("linear_top1", "knn_top1"))
+    return Compared(groups, linear, knn)
+
+
+def by_seed(group: Group, measure: str) -> BySeed:
+    """Accuracies in 0..1 of a configuration's probed runs, by seed."""
+    return {run.config.seed: float(run.probe[measure]) for run in group.probed if run.probe is not None}

@@ -1,0 +1,87 @@
+"""Whether one configuration reads better than another: differences over the seeds they share. Pure functions.
+
+Configurations of one seed start from the same backbone weights and see the images in the same order, so that what a
+seed does to both cancels in their difference. Student's t takes the differences to be normal, which a few seeds cannot
+show; a sign-flip test, which does not, has a least p of 2 / 2^n: 0.25 with three seeds.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from scipy.stats import t as student
+
+from ssl_bench.corrected import holm
+
+CONFIDENCE = 0.95
+# Accuracies are counts over counts: differences closer than this are equal.
+EQUAL = 1e-12
+
+BySeed = Mapping[int, float]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """First less second over the seeds they share, in shares of 1.
+
+    ``mean`` is ``None`` without a shared seed. ``interval`` is the 95 % t interval of the mean difference, ``p`` of the
+    two-sided paired t-test; both ``None`` where that cannot be made: fewer than two shared seeds, or a difference that
+    is the same in all of them and not zero. ``corrected`` is p after Holm's correction over all pairs compared.
+    """
+
+    n: int
+    mean: float | None
+    interval: tuple[float, float] | None = None
+    p: float | None = None
+    corrected: float | None = None
+
+    @property
+    def told_apart(self) -> bool:
+        """Whether the two really differ, after correction."""
+        return self.corrected is not None and self.corrected < 1 - CONFIDENCE
+
+    @property
+    def turned(self) -> Difference:
+        """Second less first."""
+        ends = None if self.interval is None else (-self.interval[1], -self.interval[0])
+        return replace(self, mean=None if self.mean is None else -self.mean, interval=ends)
+
+
+def paired_difference(first: BySeed, second: BySeed) -> Difference:
+    """The paired t-test of two configurations, their accuracies by seed; ``corrected`` is not filled in."""
+    shared = sorted(first.keys() & second.keys())
+    differences = [first[seed] - second[seed] for seed in shared]
+    if not differences:
+        return Difference(0, None)
+    mean = statistics.fmean(differences)
+    if len(differences) < 2:
+        return Difference(1, mean)
+    error = statistics.stdev(differences) / math.sqrt(len(differences))
+    if error < EQUAL:
+        same = abs(mean) < EQUAL
+        return Difference(len(differences), mean, (mean, mean) if same else None, 1.0 if same else None)
+    freedom = len(differences) - 1
+    half = float(student.ppf((1 + CONFIDENCE) / 2, freedom)) * error
+    p = 2 * float(student.sf(abs(mean) / error, freedom))
+    return Difference(len(differences), mean, (mean - half, mean + half), p)
+
+
+def compare_pairs(values: Sequence[BySeed]) -> dict[tuple[int, int], Difference]:
+    """Every two configurations, by their places, the earlier one first; corrected by Holm over all of these pairs."""
+    pairs = list(itertools.combinations(range(len(values)), 2))
+    found = [paired_difference(values[one], values[other]) for one, other in pairs]
+    corrected = holm([one.p for one in found])
+    return {pair: replace(one, corrected=p) for pair, one, p in zip(pairs, found, corrected, strict=True)}
+
+
+def not_told_apart(differences: Mapping[tuple[int, int], Difference], count: int) -> list[int]:
+    """Places of those not told apart from the first of ``count`` configurations, which is the best: itself included."""
+    return [0, *(other for other in range(1, count) if not _below(differences[0, other]))]
+
+
+def _below(difference: Difference) -> bool:
+    return difference.told_apart and difference.mean is not None and difference.mean > 0
