@@ -146,6 +146,31 @@ def align(
 
 
 @app.command()
+def finding(
+    name: Annotated[
+        str | None, typer.Argument(help="A shipped finding, or a YAML file; without it they are listed.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Where the runs and the result lie.")] = Path("runs/findings"),
+    as_json: AsJson = False,
+) -> None:
+    """Test what theory predicts: do the runs of a finding, and say of each prediction whether it held.
+
+    Runs that are finished are kept. NAME.md, NAME.json and NAME.svg are written to --out.
+    """
+    from ssl_bench.findings.finding import finding_names
+
+    if name is None:
+        titles = finding_names()
+        show({"findings": titles}, as_json, lambda: [f"{key:<12} {title}" for key, title in titles.items()])
+        return
+    with preemptible(out):
+        from ssl_bench.findings.running import finding as run
+
+        result = run(name, out)
+    show(result, as_json, lambda: [*_finding_lines(result), f"{out / (Path(name).stem + '.md')}"])
+
+
+@app.command()
 def report(
     directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Comparisons or run directories.")],
     out: Annotated[Path, typer.Option(help="The HTML file; Markdown and CSV are written beside it.")],
@@ -209,6 +234,11 @@ def _usage(error: Any) -> str:
 def _source(settings: list[str] | None) -> str:
     """What an error in the settings is an error in: the file that was named, or the command line."""
     return settings[0] if settings and "=" not in settings[0] else "settings"
+
+
+def _finding_lines(result: dict[str, Any]) -> list[str]:
+    words = {True: "held", False: "did not hold", None: "undecided"}
+    return [f"{words[one['held']]:<13} {one['name']}: {one['predicted']}" for one in result["predictions"]]
 
 
 def _comparison_lines(summary: dict[str, Any], out: Path) -> list[str]:

@@ -38,13 +38,18 @@ def find_config(file: str | Path) -> Path:
     with contextlib.suppress(OSError, ValueError):  # no name a file could have
         if path.is_file():
             return path
-    folders = [Path(__file__).parent / "configs", Path(__file__).parent.parent / "configs"]
+    folders = shipped_folders()
     shipped = {item.stem: item for folder in folders if folder.is_dir() for item in sorted(folder.glob("*.yaml"))}
     if str(file) in shipped:
         return shipped[str(file)]
     raise UserError(
         f"no configuration {str(file)!r}: neither a file nor a shipped one; {did_you_mean(str(file), shipped)}"
     )
+
+
+def shipped_folders() -> list[Path]:
+    """Where configurations lie: inside an installed package, and beside it in a checkout."""
+    return [Path(__file__).parent / "configs", Path(__file__).parent.parent / "configs"]
 
 
 def parse_value(text: str, depth: int = 0) -> Any:

@@ -59,7 +59,7 @@ def render_markdown(content: Content, page: str) -> str:
             parts.append("Read with care:\n\n" + "\n".join(f"- {_escape(sentence)}" for sentence in section.cautions))
         about = (section.probes, section.pairs, section.effort, *section.bands, *section.more)
         tables = (*about, section.costs, section.references)
-        parts += [_table(table) for table in tables if table is not None]
+        parts += [markdown_table(table) for table in tables if table is not None]
         parts.append(_facts("Dataset", section.facts))
     parts.append(_notices("Runs in no mean", content.lost))
     parts.append(_notices("Skipped", content.skipped))
@@ -67,7 +67,7 @@ def render_markdown(content: Content, page: str) -> str:
     parts.append("\n\n".join(["## Bands", *map(_escape, content.bands)]))
     parts.append(_facts("Backbones", content.backbones))
     parts.append(_facts("Versions", content.versions))
-    parts += ["## Runs", _table(content.runs_table)]
+    parts += ["## Runs", markdown_table(content.runs_table)]
     parts += ["## To repeat", _code("\n".join(line for recipe in content.recipes for line in recipe.commands))]
     parts.append(f"Figures, example reconstructions and the configurations are in {_escape(page)}.")
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -78,7 +78,7 @@ def _subspaces(found: Sequence[SubspacePart]) -> Iterator[str]:
         yield "## PCA subspaces"
     for part in found:
         yield " ".join(_escape(sentence) for sentence in part.findings)
-        yield _table(part.table)
+        yield markdown_table(part.table)
 
 
 def _csv_row(run: Run) -> dict[str, Any]:
@@ -103,7 +103,8 @@ def _value(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
-def _table(table: Table) -> str:
+def markdown_table(table: Table) -> str:
+    """A table with its caption above it."""
     lines = ["| " + " | ".join(_cell(cell.text, cell.note) for cell in table.columns) + " |"]
     lines.append("|" + " --- |" + " ---: |" * (len(table.columns) - 1))
     for row in table.rows:

@@ -1,0 +1,124 @@
+"""Whether a prediction held: effects with their intervals, and the rule by which they decide."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from matplotlib.figure import Figure
+from scipy.stats import t as student
+
+from ssl_bench.corrected import holm
+from ssl_bench.reporting.numbers import decimal
+from ssl_bench.reporting.paired import Difference, paired_difference
+from ssl_bench.reporting.tables import Table
+
+Sign = Literal["above", "below", "not above", "not below"]
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One number that bears on a prediction.
+
+    ``value`` with its 95 % ``interval`` is in ``unit``; ``p`` is corrected over the effects of one prediction where
+    there are several; ``n`` counts ``of`` what. ``held``: whether this part is as predicted; ``None``: it cannot be
+    told.
+    """
+
+    what: str
+    value: float | None
+    interval: tuple[float, float] | None
+    p: float | None
+    n: int
+    held: bool | None
+    unit: str = "points"
+    of: str = "seeds"
+
+    def words(self) -> str:
+        """The effect in one line."""
+        if self.value is None:
+            return f"{self.what}: not measured (n = {self.n} {self.of})"
+        words = f"{self.what}: {self.amount(self.value)}{f' {self.unit}' if self.unit else ''}"
+        if self.interval is not None:
+            words += f" [{self.amount(self.interval[0])}, {self.amount(self.interval[1])}]"
+        inside = [f"p = {decimal(self.p, 3)}"] if self.p is not None else []
+        return f"{words} ({', '.join([*inside, f'n = {self.n} {self.of}'])})"
+
+    def amount(self, value: float) -> str:
+        """A number of this effect's unit; differences with their sign."""
+        sign = "+" if self.unit == "points" and value > 0 else ""
+        return f"{sign}{decimal(value, 1 if self.unit == 'points' else 3)}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one prediction: it holds if all of its parts do, and fails if any fails."""
+
+    effects: tuple[Effect, ...]
+
+    @property
+    def held(self) -> bool | None:
+        """Whether it held; ``None`` where too little was measured to tell."""
+        parts = [effect.held for effect in self.effects]
+        if False in parts:
+            return False
+        return None if None in parts or not parts else True
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Verdicts by the prediction's name, and the tables and the figure they rest on."""
+
+    verdicts: dict[str, Verdict]
+    tables: tuple[Table, ...] = ()
+    figure: Figure | None = None
+    description: str = ""
+
+
+def differences(
+    pairs: Sequence[tuple[str, Mapping[int, float], Mapping[int, float]]], sign: Sign, least: float = 0.0
+) -> tuple[Effect, ...]:
+    """Paired differences of accuracies over seeds, corrected by Holm over the pairs of one prediction.
+
+    Args:
+        pairs: What is compared, in words, and the accuracies (shares of 1) of both by seed.
+        sign: Where the difference is predicted: ``above`` and ``below`` hold only where the corrected test tells it
+            from zero; ``not above`` and ``not below`` hold unless it tells it so.
+        least: How many points beyond zero the mean has to be for ``above`` and ``below``.
+    """
+    found = [paired_difference(dict(first), dict(second)) for _, first, second in pairs]
+    corrected = holm([one.p for one in found])
+    return tuple(
+        _effect(what, replace(one, corrected=p), sign, least)
+        for (what, _, _), one, p in zip(pairs, found, corrected, strict=True)
+    )
+
+
+def _effect(what: str, found: Difference, sign: Sign, least: float) -> Effect:
+    if found.mean is None:
+        return Effect(what, None, None, None, 0, None)
+    value = 100 * found.mean
+    interval = None if found.interval is None else (100 * found.interval[0], 100 * found.interval[1])
+    held = None if found.corrected is None else _as_predicted(value, found.corrected < LEVEL, sign, least)
+    return Effect(what, value, interval, found.corrected, found.n, held)
+
+
+def _as_predicted(value: float, told: bool, sign: Sign, least: float) -> bool:
+    if sign == "above":
+        return told and value > least
+    if sign == "below":
+        return told and value < -least
+    return not (told and value > 0) if sign == "not above" else not (told and value < 0)
+
+
+def unit_interval(values: Sequence[float], limit: float = 1.0) -> tuple[float, float] | None:
+    """The 95 % t interval of a mean of rank correlations, cut at ±``limit``; ``None`` for one value."""
+    if len(values) < 2:
+        return None
+    mean, error = statistics.fmean(values), statistics.stdev(values) / math.sqrt(len(values))
+    half = float(student.ppf(0.975, len(values) - 1)) * error
+    return max(mean - half, -limit), min(mean + half, limit)
