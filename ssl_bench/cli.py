@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
 
 from ssl_bench.cli_common import AsJson, Overrides, Settings, list_names, load_settings, show
+from ssl_bench.cli_compare import comparison_parts
 from ssl_bench.cli_measure import analysis_lines, evaluation_lines, measured_target
 from ssl_bench.cli_noise import noise_app
 from ssl_bench.cli_runs import runs_app
-from ssl_bench.config import AlignConfig, Config, validate
+from ssl_bench.config import AlignConfig, Config, WandbConfig, validate
 from ssl_bench.errors import UserError, warn
 from ssl_bench.files import replace_file
 from ssl_bench.launching.preemption import preemptible
@@ -24,6 +26,14 @@ from ssl_bench.launching.settings import Launcher, check_launcher
 INTERRUPTED = 130
 # What typer raises for a command line that is not as help says: of click, which newer versions of it have inside.
 WRONG_USE: type[Exception] = typer.BadParameter.__mro__[1]
+
+
+class Mirror(StrEnum):
+    """How a report is mirrored at Weights & Biases."""
+
+    online = "online"
+    offline = "offline"
+
 
 app = typer.Typer(
     name="ssl-bench",
@@ -40,9 +50,6 @@ Target = Annotated[str, typer.Argument(help="A run directory, or timm:NAME, torc
 
 # Width of names in tables of alignment.
 NAME = 28
-
-# Columns of a comparison's summary that need no second mention among the swept settings.
-SHOWN_ANYWAY = ("objective.name", "noise", "target", "views.noise", "backbone.name", "dataset.name", "seed")
 
 
 @app.command()
@@ -62,7 +69,7 @@ def compare(
     with preemptible(out):
         from ssl_bench.comparison import compare as run
 
-        summary = run(raw, out, cast(Launcher, launcher), jobs)
+        summary = run(raw, out, cast(Launcher, launcher), jobs, live=not as_json)
     if launcher == "commands":
         if summary["commands"] or as_json:
             show(summary, as_json, lambda: summary["commands"])
@@ -70,7 +77,7 @@ def compare(
             warn("nothing is left to do: the same command without --launcher commands writes the report")
         return
     undone = [row for row in summary["runs"] + summary["baselines"] if row["error"] or row["status"] != "finished"]
-    show(summary, as_json, lambda: _comparison_lines(summary, out))
+    show(summary, as_json, lambda: comparison_parts(summary, out))
     if undone:
         raise typer.Exit(1)
 
@@ -175,6 +182,10 @@ def report(
     directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Comparisons or run directories.")],
     out: Annotated[Path, typer.Option(help="The HTML file; Markdown and CSV are written beside it.")],
     figures: Annotated[Path | None, typer.Option(help="A folder for the figures as SVG and PNG files.")] = None,
+    wandb: Annotated[
+        Mirror | None, typer.Option(help="Mirror the report at Weights & Biases, or keep it for `wandb sync`.")
+    ] = None,
+    project: Annotated[str, typer.Option(help="The project at Weights & Biases.")] = WandbConfig().project,
     as_json: AsJson = False,
 ) -> None:
     """Write a comparison report from finished runs."""
@@ -182,7 +193,11 @@ def report(
 
     page = run(directories, out, figures)
     files = {"html": str(page), "markdown": str(page.with_suffix(".md")), "csv": str(page.with_suffix(".csv"))}
-    show(files, as_json, lambda: [str(page)])
+    if wandb is not None:
+        from ssl_bench.reporting.wandb_mirror import mirror_report
+
+        files["wandb"] = mirror_report(directories, page, WandbConfig(mode=wandb.value, project=project))
+    show(files, as_json, lambda: [str(page), *([files["wandb"]] if "wandb" in files else [])])
 
 
 @app.command("list")
@@ -239,20 +254,6 @@ def _source(settings: list[str] | None) -> str:
 def _finding_lines(result: dict[str, Any]) -> list[str]:
     words = {True: "held", False: "did not hold", None: "undecided"}
     return [f"{words[one['held']]:<13} {one['name']}: {one['predicted']}" for one in result["predictions"]]
-
-
-def _comparison_lines(summary: dict[str, Any], out: Path) -> list[str]:
-    lines = [f"{'linear':>7} {'k-NN':>7}  run   (chance {summary['chance']:.3f})"]
-    for row in summary["runs"] + summary["baselines"]:
-        probe = row["probe"]
-        state = "not measured" if row["status"] == "finished" else row["status"]
-        numbers = f"{probe['linear_top1']:7.3f} {probe['knn_top1']:7.3f}" if probe else f"{state:>15}"
-        swept = " ".join(f"{key}={value}" for key, value in row["settings"].items() if key not in SHOWN_ANYWAY)
-        noise = row["noise"] or row["views_noise"]
-        words = [row["objective"], noise, row["target"], row["backbone"], row["dataset"], f"seed {row['seed']}", swept]
-        lines.append(f"{numbers}  {' '.join(word for word in words if word)}")
-    lines += [f"skipped: {cell['objective']} on {cell['backbone']}: {cell['reason']}" for cell in summary["skipped"]]
-    return [*lines, f"summary: {out / 'summary.json'}", f"report: {out / 'report.html'}"]
 
 
 def _alignment_lines(result: dict[str, Any]) -> list[str]:

@@ -21,7 +21,9 @@ from ssl_bench.runs.summary import summarise_runs
 from ssl_bench.shelf import Shelf
 
 
-def compare(raw: Mapping[str, Any], out: str | Path, launcher: Launcher = "local", jobs: int = 1) -> dict[str, Any]:
+def compare(
+    raw: Mapping[str, Any], out: str | Path, launcher: Launcher = "local", jobs: int = 1, live: bool = True
+) -> dict[str, Any]:
     """Run the matrix, keep what is finished, and write summary.json and the report.
 
     Args:
@@ -30,6 +32,7 @@ def compare(raw: Mapping[str, Any], out: str | Path, launcher: Launcher = "local
         launcher: Who does the runs: ``local``, this process or, with ``jobs``, processes on this host; ``slurm``, jobs
             as the section ``launcher`` says, which are waited for; ``commands``, whoever runs the lines returned.
         jobs: How many runs are done at once by ``local``.
+        live: Whether a live table shows how they stand, on a terminal; else a line a run does.
 
     Returns: The summary; with ``commands`` nothing is run, and there are only the ``commands`` that do what is missing.
 
@@ -46,11 +49,11 @@ def compare(raw: Mapping[str, Any], out: str | Path, launcher: Launcher = "local
     if launcher == "slurm" or jobs > 1:
         shelf.clear()  # those who do the runs have their own
     if launcher == "slurm":
-        run_by_slurm(plan)
+        run_by_slurm(plan, live)
     elif jobs > 1:
-        run_side_by_side(plan, jobs)
+        run_side_by_side(plan, jobs, live)
     else:
-        run_in_turn(plan, shelf)
+        run_in_turn(plan, shelf, live)
     return processes.by_first(lambda: gather(plan))
 
 

@@ -21,7 +21,7 @@ class UserError(Exception):
     def __init__(self, message: str) -> None:
         line = CREDENTIALS.sub("***@", " ".join(message.split()))
         line = line if len(line) <= LONGEST else f"{line[:LONGEST]}..."
-        super().__init__("".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line))
+        super().__init__(printable(line))
 
 
 class NotWritten(OSError):
@@ -37,6 +37,11 @@ class NotWritten(OSError):
 
     def __reduce__(self) -> tuple[type[NotWritten], tuple[str, OSError]]:
         return NotWritten, self._made_of  # so that other processes can be told
+
+
+def printable(text: str) -> str:
+    """A text of one line with what a terminal would obey (escape sequences, line ends) spelt out."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

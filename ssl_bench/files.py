@@ -102,13 +102,14 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
+        whole = not isinstance(value, dict) or value.pop(SEAL, None) in (None, _digest(value))
     except FileNotFoundError as error:
         raise UserError(f"{path} is not there") from error
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read: {error}") from error
     if not isinstance(value, dict):
         raise UserError(f"{path} does not hold a JSON object")
-    if value.pop(SEAL, None) not in (None, _digest(value)):
+    if not whole:
         raise UserError(f"{path} is damaged: it does not say what was written")
     return value
 

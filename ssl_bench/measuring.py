@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
-from ssl_bench import processes
+from ssl_bench import processes, terminal
 from ssl_bench.clock import Clock
 from ssl_bench.config import AnalysisConfig, Config, DatasetConfig, EncoderConfig, EvaluationConfig
 from ssl_bench.data.images import ImageData
@@ -192,8 +192,8 @@ def _left(steps: Sequence[int], rows: Sequence[dict[str, Any]], title: str) -> I
     """The steps that have no row yet, behind a progress bar on a terminal."""
     there = {row["step"] for row in rows}
     left = [step for step in steps if step not in there]
-    quiet = not Console(stderr=True).is_terminal
-    yield from track(left, title, transient=True, disable=quiet, console=Console(stderr=True))
+    quiet = not (terminal.shows_bars() and processes.is_first())
+    yield from track(left, title, transient=True, disable=quiet, console=terminal.console())
 
 
 def _stored(run: RunDirectory, file: Path, question: dict[str, Any]) -> list[dict[str, Any]]:
@@ -238,7 +238,7 @@ def _keep_other(run: RunDirectory, file: Path, rows: Sequence[dict[str, Any]]) -
         return
     other = file.with_suffix(".previous.json")
     os.replace(file, other)
-    Console(stderr=True).print(f"{file} was made with other settings: kept as {other.name}", soft_wrap=True)
+    terminal.console().print(f"{file} was made with other settings: kept as {other.name}", soft_wrap=True)
 
 
 def _merged(rows: list[dict[str, Any]], row: dict[str, Any]) -> list[dict[str, Any]]:

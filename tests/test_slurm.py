@@ -17,6 +17,7 @@ from ssl_bench.config import TrainingConfig
 from ssl_bench.errors import UserError
 from ssl_bench.launching import slurm, submitting
 from ssl_bench.launching.batches import Batch, forget, keep, new_batch, remembered
+from ssl_bench.launching.display import Display
 from ssl_bench.launching.queue import Job, QueueIsSilent, read_queue
 from ssl_bench.launching.settings import LauncherConfig
 from ssl_bench.launching.slurm import TRIES, Watch, run_by_slurm
@@ -68,7 +69,7 @@ def cluster(monkeypatch):
 
 
 def watch(plan):
-    return Watch(plan, Console(stderr=True))
+    return Watch(plan, Display(plan, None, Console(stderr=True), live=False))
 
 
 def finish(run):

@@ -7,9 +7,9 @@ import hashlib
 import os
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.progress import track
 
+from ssl_bench import terminal
 from ssl_bench.data.decoded import RULE, Sample
 from ssl_bench.data.decoding import CHUNK, why_broken
 from ssl_bench.errors import UserError
@@ -28,7 +28,7 @@ def leave_out_broken(samples: Sequence[Sample], size: int, place: str) -> list[S
     if broken:
         first = next(iter(broken.values()))
         said = f"{len(broken):,} of {len(samples):,} image files cannot be used and are left out; the first: {first}"
-        Console(stderr=True).print(said, markup=False, highlight=False, soft_wrap=True)
+        terminal.console().print(said, markup=False, highlight=False, soft_wrap=True)
     return [sample for sample in samples if sample[0] not in broken]
 
 
@@ -43,8 +43,8 @@ def _find_broken(files: Sequence[str], size: int, place: str) -> dict[str, str]:
         known = read_json(kept).get("broken")
         if isinstance(known, list) and all(isinstance(one, list) and len(one) == 2 for one in known):
             return {files[place]: str(reason) for place, reason in known}
-    console = Console(stderr=True)
-    total, quiet = -(-len(files) // CHUNK), not console.is_terminal
+    console = terminal.console()
+    total, quiet = -(-len(files) // CHUNK), not terminal.shows_bars()
     found: list[str | None] = []
     with contextlib.closing(why_broken(files, size)) as looking:
         for reasons in track(

@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
+from ssl_bench import terminal
 from ssl_bench.data.decoding import CHUNK, decode_files
 from ssl_bench.data.images import ImageData, Split, Statistics, counted
 from ssl_bench.errors import UserError
@@ -112,7 +112,7 @@ def _images(file: Path, stem: str, files: Sequence[str], size: int) -> tuple[Ten
     except OSError as error:
         if error.errno in NO_ROOM:
             raise _no_room(file.parent, prod(shape)) from error
-        Console(stderr=True).print(
+        terminal.console().print(
             f"{file.parent} cannot be used ({error.strerror or error}): images are decoded at every start",
             soft_wrap=True,
         )
@@ -153,9 +153,9 @@ def _write(part: Path, shape: tuple[int, ...], files: Sequence[str]) -> None:
 
 def _watched(files: Sequence[str], size: int) -> Generator[NDArray[np.uint8], None, None]:
     """Pixels of files as they are decoded, behind a progress bar on a terminal."""
-    console = Console(stderr=True)
+    console = terminal.console()
     title, total = f"decoding {len(files):,} images", -(-len(files) // CHUNK)
-    quiet = not console.is_terminal
+    quiet = not terminal.shows_bars()
     with contextlib.closing(decode_files(files, size)) as decoding:
         # Processes are started before there is a thread that draws, which a fork would stop halfway.
         first = list(islice(decoding, 1))

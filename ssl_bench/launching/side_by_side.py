@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from rich.console import Console
 
 from ssl_bench.completing import is_complete
 from ssl_bench.config import Config
+from ssl_bench.launching.display import Display, showing
 from ssl_bench.planning import Plan
 from ssl_bench.runs.directory import RunDirectory
 from ssl_bench.runs.lock import is_held
@@ -36,31 +36,30 @@ class Worker:
     gpus: list[str]
 
 
-def run_side_by_side(plan: Plan, jobs: int) -> None:
+def run_side_by_side(plan: Plan, jobs: int, live: bool = True) -> None:
     """Do what is missing, ``jobs`` runs at once. What the processes say goes to ``log.txt`` of their runs.
 
     A failure is recorded in its run, not raised. A signal that asks to stop, or Ctrl-C, is passed on to the processes,
     which save what they have, and are waited for.
     """
-    console = Console(stderr=True, highlight=False)
     pool, left, workers = Gpus(), plan.missing(), list[Worker]()
     waits, started, total = False, 0, len(left)
-    with deferred():
+    with deferred(), showing(plan, jobs, live) as display:
         try:
             while (left or workers) and asked() is None:
                 for config in [one for one in left if not is_held(plan.run(one).path)][: jobs - len(workers)]:
                     left.remove(config)
                     started += 1
-                    console.print(f"[{started}/{total}] {title(config)}", markup=False)
+                    display.started(config, f"[{started}/{total}] {title(config)}")
                     workers.append(_start(config, plan.run(config), jobs, pool))
                 if left and not workers and not waits:
-                    console.print(f"waiting for other processes, which do the {len(left)} runs that are left")
+                    display.say(f"waiting for other processes, which do the {len(left)} runs that are left")
                     waits = True
                 time.sleep(POLL)
                 for worker in [one for one in workers if one.process.poll() is not None]:
                     workers.remove(worker)
                     pool.give_back(worker.gpus)
-                    _settle(worker, console)
+                    _settle(worker, display)
                 if not workers:
                     left = [config for config in left if not is_complete(plan.run(config))]
         finally:
@@ -108,9 +107,10 @@ def _start(config: Config, run: RunDirectory, jobs: int, pool: Gpus) -> Worker:
     return Worker(config, run, process, gpus)
 
 
-def _settle(worker: Worker, console: Console) -> None:
+def _settle(worker: Worker, display: Display) -> None:
     """Say how a process ended, where its run is not complete; and record it, if the process could not."""
     run, status = worker.run, worker.process.returncode
+    display.ended(worker.config)
     if is_complete(run) or is_held(run.path):
         return
     error = run.record().get("error")
@@ -118,7 +118,7 @@ def _settle(worker: Worker, console: Console) -> None:
         how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
         error = f"its process {how}: {_last_line(run.path / LOG)}"
         run.update(error=error)
-    console.print(f"  {title(worker.config)}: {error or 'stopped'}", markup=False, soft_wrap=True)
+    display.say(f"  {title(worker.config)}: {error or 'stopped'}")
 
 
 def _last_line(log: Path) -> str:

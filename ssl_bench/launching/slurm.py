@@ -7,11 +7,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rich.console import Console
-
 from ssl_bench.config import Config, TrainingConfig
 from ssl_bench.errors import warn
 from ssl_bench.launching.batches import remembered
+from ssl_bench.launching.display import Display, showing
 from ssl_bench.launching.preemption import progress
 from ssl_bench.launching.queue import Job, QueueIsSilent, read_queue
 from ssl_bench.launching.submitting import check_slurm, log_file, submit
@@ -27,7 +26,7 @@ SETTLING = 10.0
 TRIES = 2
 
 
-def run_by_slurm(plan: Plan) -> None:
+def run_by_slurm(plan: Plan, live: bool = True) -> None:
     """Submit what is missing and no job has yet, wait for all jobs, and submit again what was cut off and got further.
 
     A failure is recorded in its run, not raised. Whoever ends this process leaves the jobs as they are; the same
@@ -36,14 +35,16 @@ def run_by_slurm(plan: Plan) -> None:
     Raises: UserError if nothing can be submitted from here, or Slurm refuses the jobs.
     """
     check_slurm()
-    watch = Watch(plan, Console(stderr=True, highlight=False))
     queue = read_queue()
+    with showing(plan, None, live) as display:
+        _watch(Watch(plan, display), queue)
+
+
+def _watch(watch: Watch, queue: dict[str, Job]) -> None:
+    """Look and wait until all is done."""
     try:
-        with watch.console.status("") as status:
-            while watch.look(queue):
-                if watch.console.is_terminal:
-                    status.update(watch.line)
-                queue = watch.wait(queue)
+        while watch.look(queue):
+            queue = watch.wait(queue)
     except BaseException:
         if watch.jobs:
             ids = " ".join(sorted({job.partition("_")[0] for job in watch.jobs.values()}))
@@ -56,7 +57,7 @@ class Watch:
     """What is known of the runs, by the names of their directories."""
 
     plan: Plan
-    console: Console
+    display: Display
     # The newest job of each run that is not complete.
     jobs: dict[str, str] = field(default_factory=dict)
     line: str = ""
@@ -149,12 +150,12 @@ class Watch:
         line = f"{total} runs: {total - len(left) - lost} done, {len(left) - waiting} running, {waiting} waiting"
         line += f", {lost} given up" if lost else ""
         if line != self.line:
-            self.line, self.pause = line, SOON
-            if not self.console.is_terminal:
-                self._print(line)
+            self.line, self.display.note, self.pause = line, line, SOON
+            if not self.display.live:
+                self._print(f"{line}{self.display.left_in_words()}")
 
     def _run(self, name: str) -> RunDirectory:
         return RunDirectory(self.plan.out / "runs" / name)
 
     def _print(self, line: str) -> None:
-        self.console.print(line, markup=False, soft_wrap=True)
+        self.display.say(line)

@@ -52,7 +52,9 @@ def list_runs(folders: Iterable[Path]) -> list[dict[str, Any]]:
         kept[name] = entry
         beat = read_heartbeat(run.path)
         alive = {"state": run.state(), "last_sign_of_life": None if beat is None else round(beat.age, 1)}
-        rows.append({"path": str(run.path), **entry["row"], **alive})
+        # Seconds since 1970, of the newest change of its record.
+        changed = stamp[0][0] / 1e9 if stamp[0] else None
+        rows.append({"path": str(run.path), **entry["row"], **alive, "changed": changed})
     if kept != known:
         with contextlib.suppress(OSError):  # an index that cannot be written costs time
             write_json(file, {"version": VERSION, "runs": _still_there(kept)}, sealed=True)

@@ -7,13 +7,16 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from typing import IO
 
 import torch
+from rich.text import Text
 
-from ssl_bench import stopping
+from ssl_bench import stopping, terminal
 from ssl_bench.config import Config
-from ssl_bench.errors import UserError
+from ssl_bench.errors import UserError, printable
 from ssl_bench.runs.directory import RunDirectory
 from ssl_bench.training.failure import TrainingFailed
 
@@ -59,11 +62,14 @@ def _run(words: list[str], count: int) -> int:
     child = subprocess.Popen(
         [*launcher, "-m", "ssl_bench", *words],
         stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE if terminal.is_taken() else None,
         env={**os.environ, "OMP_NUM_THREADS": threads},
         # Ctrl-C is for this process, which asks the others to save; they do not outlive it either.
         start_new_session=True,
         preexec_fn=_end_with_parent,
     )
+    saying = threading.Thread(target=_pass_on, args=(child.stderr,), daemon=True)
+    saying.start()
     told = False
     try:
         while child.poll() is None:
@@ -75,7 +81,14 @@ def _run(words: list[str], count: int) -> int:
         if child.poll() is None:
             child.terminate()
             child.wait()
+        saying.join()
     return child.returncode
+
+
+def _pass_on(said: IO[bytes] | None) -> None:
+    """Say what processes say where something is drawn, which they would draw over."""
+    for line in said or ():
+        terminal.console().print(Text(printable(line.decode(errors="replace").rstrip())), soft_wrap=True)
 
 
 def _end_with_parent() -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ssl_bench import terminal
 from ssl_bench.config import WandbConfig
 from ssl_bench.errors import warn
 from ssl_bench.wandb_runs import start_run
@@ -23,18 +23,19 @@ class TrainingProgress:
     """Loss and images per second on standard error: a bar on a terminal, a line now and then elsewhere."""
 
     def __init__(self, title: str, total: int, start: int, shown: bool = True) -> None:
-        self.title, self.total, self.shown = title, total, shown
-        self._console = Console(stderr=True)
+        self.title, self.total = title, total
         self._last = time.monotonic()
+        bars = terminal.shows_bars()
+        self._lines = shown and not bars and not terminal.is_taken()
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[status]}"),
             TimeRemainingColumn(),
-            console=self._console,
+            console=terminal.console(),
             transient=True,
-            disable=not (shown and self._console.is_terminal),
+            disable=not (shown and bars),
         )
         self._task = self._bar.add_task(title, total=total, completed=start, status="")
 
@@ -42,7 +43,7 @@ class TrainingProgress:
         """Show where the run is."""
         status = f"loss {loss:.4f}  {images_per_second:,.0f} images/s"
         self._bar.update(self._task, completed=step, status=status)
-        if self.shown and not self._console.is_terminal and time.monotonic() - self._last > PLAIN_SECONDS:
+        if self._lines and time.monotonic() - self._last > PLAIN_SECONDS:
             self._last = time.monotonic()
             print(f"{self.title}: step {step}/{self.total}  {status}", file=sys.stderr, flush=True)
 
