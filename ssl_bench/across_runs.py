@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ssl_bench.config import Config, identity
+from ssl_bench.corrected import holm
 from ssl_bench.errors import UserError
 from ssl_bench.files import read_json
 from ssl_bench.runs.directory import RunDirectory
@@ -67,7 +68,8 @@ def order_of_runs(runs: Sequence[RunDirectory]) -> dict[str, Any]:
     decodability. Seeds are the samples. See :mod:`ssl_bench.spectrum.ordering` for what is computed.
 
     Returns: ``configurations``, each with ``name``, ``id``, ``runs``, and the order by basis and quantity; ``tests``,
-    one for each pair, basis and quantity.
+    one for each pair, basis and quantity: ``paired`` over the ``seeds`` both have where these are two at least, with
+    ``p_holm``, corrected over the pairs.
     """
     groups: dict[tuple[str, str], list[Analyzed]] = {}
     for one in _analyzed(runs):
@@ -75,7 +77,18 @@ def order_of_runs(runs: Sequence[RunDirectory]) -> dict[str, Any]:
     found = [Configuration(members, _times(members)) for members in groups.values()]
     pairs = itertools.combinations(found, 2)
     tests = [test for first, second in pairs for test in _tests(first, second)]
-    return {"configurations": [_entry(one) for one in found], "tests": tests}
+    return {"configurations": [_entry(one) for one in found], "tests": _corrected(tests)}
+
+
+def _corrected(tests: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each test with ``p_holm``: p corrected over all pairs of configurations, for its basis and quantity."""
+    families: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for test in tests:
+        families.setdefault((test["basis"], test["quantity"]), []).append(test)
+    for family in families.values():
+        for test, corrected in zip(family, holm([test["p"] for test in family]), strict=True):
+            test["p_holm"] = corrected
+    return tests
 
 
 def _times(members: Sequence[Analyzed]) -> dict[tuple[str, str], list[HalfTimes]]:
@@ -108,17 +121,29 @@ def _entry(one: Configuration) -> dict[str, Any]:
 
 
 def _tests(first: Configuration, second: Configuration) -> Iterator[dict[str, Any]]:
-    """Whether two configurations differ, for each basis and quantity both have on the same images and bands."""
-    from ssl_bench.spectrum.ordering import permutation_test
+    """Whether two configurations differ, for each basis and quantity both have on the same images and bands.
 
+    Over the seeds they share, two at least; where they share fewer, their runs are taken to be independent.
+    """
+    from ssl_bench.spectrum.ordering import paired_permutation_test, permutation_test
+
+    seeds = [[member.config.seed for member in one.members] for one in (first, second)]
+    shared = sorted(set(seeds[0]) & set(seeds[1]))
+    paired = len(shared) > 1
     one, other = first.members[0], second.members[0]
     for basis, quantity in first.times:
         comparable = one.images == other.images and _edges(one, basis) == _edges(other, basis)
         if comparable and (basis, quantity) in second.times:
             names = {"first": configuration_name(one.config), "second": configuration_name(other.config)}
-            result = permutation_test(first.times[basis, quantity], second.times[basis, quantity])
+            times = first.times[basis, quantity], second.times[basis, quantity]
+            if paired:
+                own = [[each[known.index(seed)] for seed in shared] for each, known in zip(times, seeds, strict=True)]
+                result = paired_permutation_test(own[0], own[1])
+            else:
+                result = permutation_test(*times)
             ids = {"first_id": one.configuration, "second_id": other.configuration}
-            yield {**names, **ids, "basis": basis, "quantity": quantity, **result}
+            about = {"basis": basis, "quantity": quantity, "paired": paired, "seeds": shared if paired else []}
+            yield {**names, **ids, **about, **result}
 
 
 def label_free(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

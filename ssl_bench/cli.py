@@ -180,7 +180,7 @@ def finding(
 @app.command()
 def report(
     directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Comparisons or run directories.")],
-    out: Annotated[Path, typer.Option(help="The HTML file; Markdown and CSV are written beside it.")],
+    out: Annotated[Path, typer.Option(help="The HTML file; Markdown, CSV and JSON are written beside it.")],
     figures: Annotated[Path | None, typer.Option(help="A folder for the figures as SVG and PNG files.")] = None,
     wandb: Annotated[
         Mirror | None, typer.Option(help="Mirror the report at Weights & Biases, or keep it for `wandb sync`.")
@@ -192,7 +192,12 @@ def report(
     from ssl_bench.reporting import report as run
 
     page = run(directories, out, figures)
-    files = {"html": str(page), "markdown": str(page.with_suffix(".md")), "csv": str(page.with_suffix(".csv"))}
+    files = {
+        "html": str(page),
+        "markdown": str(page.with_suffix(".md")),
+        "csv": str(page.with_suffix(".csv")),
+        "json": str(page.with_suffix(".json")),
+    }
     if wandb is not None:
         from ssl_bench.reporting.wandb_mirror import mirror_report
 

@@ -73,7 +73,8 @@ def test_the_order_of_each_configuration_and_whether_they_differ(folder):
     assert {(test["basis"], test["quantity"]) for test in found["tests"]} == {
         (basis, "decodability_half_time") for basis in ("pca", "patch_pca", "radial", "dct")
     }
-    assert all(test["p"] == test["least_p"] == pytest.approx(1 / 35) for test in found["tests"])
+    assert all(test["p"] == test["least_p"] == test["p_holm"] == 2 / 2**4 for test in found["tests"]), "four seeds"
+    assert all(test["paired"] and test["seeds"] == [0, 1, 2, 3] for test in found["tests"])
     json.dumps(found, allow_nan=False)
 
 

@@ -8,7 +8,7 @@ from scipy.stats import kendalltau
 
 from ssl_bench.errors import UserError
 from ssl_bench.spectrum import ordering
-from ssl_bench.spectrum.ordering import gamma, order, permutation_test, summarise_order
+from ssl_bench.spectrum.ordering import gamma, order, paired_permutation_test, permutation_test, summarise_order
 
 
 def random_half_times(rng, bands=7):
@@ -166,6 +166,46 @@ def test_opposite_orders_give_the_least_p_that_so_many_runs_can(sizes, splits):
     result = permutation_test(first, second)
     assert result["permutations"] == splits
     assert result["p"] == result["least_p"] == pytest.approx(1 / splits)
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_exchanges_within_seeds_against_a_loop(seeds):
+    rng = np.random.default_rng(5)
+    for _ in range(10):
+        first, second = ([random_half_times(rng) for _ in range(seeds)] for _ in range(2))
+        ranks = np.array([[slow_ranks(run) for run in group] for group in (first, second)], dtype=float)
+        every = []
+        for signs in itertools.product((1, -1), repeat=seeds):
+            differences = np.array(signs)[:, None] * (ranks[0] - ranks[1])
+            every.append(np.abs(differences.mean(0)).mean())
+        result = paired_permutation_test(first, second)
+        assert result["statistic"] == pytest.approx(every[0])
+        assert result["p"] == pytest.approx(np.mean(np.array(every) >= every[0] - 1e-9))
+        assert result["least_p"] == 2 / 2**seeds
+        assert result["exact"]
+
+
+def test_what_a_seed_does_to_both_runs_is_no_scatter():
+    """Two bands change places between configurations; the others are shuffled by the seed, in both alike."""
+    rng = np.random.default_rng(6)
+    first, second = [], []
+    for _ in range(6):
+        others = rng.permutation(np.arange(10.0, 18.0)).tolist()
+        first.append([1.0, 2.0, *others])
+        second.append([2.0, 1.0, *others])
+    assert paired_permutation_test(first, second)["p"] == 2 / 2**6
+    with pytest.raises(ValueError, match="paired"):
+        paired_permutation_test(first, second[1:])
+    assert paired_permutation_test(first[:1], second[:1])["p"] is None
+
+
+def test_many_seeds_are_drawn():
+    rng = np.random.default_rng(7)
+    first, second = ([rng.lognormal(size=4).tolist() for _ in range(20)] for _ in range(2))
+    drawn = paired_permutation_test(first, second)
+    assert not drawn["exact"]
+    assert drawn == paired_permutation_test(first, second)
+    assert drawn["least_p"] == 1 / 10_001
 
 
 def test_p_is_uniform_where_nothing_differs():

@@ -12,9 +12,12 @@ from ssl_bench.errors import UserError
 if TYPE_CHECKING:
     from ssl_bench.reporting.collect import Collection
 
+# Records of runs and comparisons: FILE.json must not take their place.
+RECORDS = ("summary", "run", "evaluation", "spectrum", "heartbeat")
+
 
 def report(directories: Sequence[Path], file: Path, figures: Path | None = None) -> Path:
-    """Report on finished runs: FILE.html, and beside it FILE.md (tables) and FILE.csv (one line a run).
+    """Report on finished runs: FILE.html, and beside it FILE.md (tables), FILE.csv (one line a run) and FILE.json.
 
     Args:
         directories: Comparison directories, folders that hold runs at any depth, or single runs.
@@ -31,6 +34,8 @@ def report(directories: Sequence[Path], file: Path, figures: Path | None = None)
     directories, file = [Path(directory) for directory in directories], Path(file)
     if file.suffix.lower() != ".html" or file.is_dir():
         raise UserError(f"a report is a page and cannot be {file}: choose a name that ends in .html")
+    if file.stem in RECORDS:
+        raise UserError(f"the data of a report named {file.name} would replace {file.stem}.json: choose another name")
     # All are made before the first is written: a report is there in full or not at all.
     made = _of_sound_runs(collect(directories), lambda collection: _files(collection, file, figures))
     try:
@@ -74,6 +79,7 @@ def _of_sound_runs(collection: Collection, make: Callable[[Collection], dict[Pat
 def _files(collection: Collection, file: Path, figures: Path | None) -> dict[Path, bytes]:
     from importlib.metadata import version
 
+    from ssl_bench.reporting.as_json import render_json
     from ssl_bench.reporting.content import make_content
     from ssl_bench.reporting.papers import paper_files
     from ssl_bench.reporting.render import render_html
@@ -81,10 +87,12 @@ def _files(collection: Collection, file: Path, figures: Path | None) -> dict[Pat
     from ssl_bench.runs.environment import now
 
     content = make_content(collection, file.parent)
+    made = _readable(now()), version("ssl-bench")
     texts = {
+        file.with_suffix(".json"): render_json(content, *made),
         file.with_suffix(".csv"): render_csv(content.runs),
         file.with_suffix(".md"): render_markdown(content, file.name),
-        file: render_html(content, _readable(now()), version("ssl-bench")),
+        file: render_html(content, *made),
     }
     drawn = {} if figures is None else {figures / name: made for name, made in paper_files(content).items()}
     return {path: text.encode() for path, text in texts.items()} | drawn

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from typing import Any
@@ -99,4 +100,5 @@ def _mapping(value: Any) -> dict[str, Any]:
 
 def _number(value: Any) -> float | None:
     """A number of a record, if it is one."""
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    known = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return value if known else None

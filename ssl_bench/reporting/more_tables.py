@@ -9,7 +9,7 @@ from typing import Any
 from ssl_bench.across_runs import label_free, order_of_runs
 from ssl_bench.reporting.bands import BASES
 from ssl_bench.reporting.groups import Block, Group
-from ssl_bench.reporting.numbers import NOTHING, decimal, percent
+from ssl_bench.reporting.numbers import NOTHING, decimal, p_value, percent
 from ssl_bench.reporting.tables import Cell, Row, Table
 from ssl_bench.spectrum.names import BASIS_NAMES, HALF_TIMES, QUANTITY_NAMES
 
@@ -111,13 +111,22 @@ def _tests_table(block: Block, tests: Sequence[dict[str, Any]], names: dict[str,
     rows = []
     for test in tests:
         pair = f"{names[test['first_id']]} against {names[test['second_id']]}"
-        cells = (_of(test["basis"], test["quantity"]), Cell(decimal(test["statistic"])), Cell(decimal(test["p"], 3)))
-        rows.append(Row((Cell(pair), *cells, Cell(decimal(test["least_p"], 3)))))
+        cells = (
+            _of(test["basis"], test["quantity"]),
+            Cell(decimal(test["statistic"])),
+            Cell(p_value(test["p"]), value=test["p"]),
+        )
+        more = (Cell(p_value(test["p_holm"]), value=test["p_holm"]), Cell(decimal(test["least_p"], 3)))
+        count = f"{len(test['seeds'])} shared" if test["paired"] else "not shared"
+        rows.append(Row((Cell(pair), *cells, *more, Cell(count))))
     return Table(
         caption=f"Whether two configurations learn the bands of {block.dataset} in a different order: mean difference "
-        "of a band's rank, and the p-value of a permutation test over seeds. The least p is what so few seeds can give "
-        "at all; p-values are not corrected for the number of tests.",
-        columns=tuple(Cell(text) for text in ("configurations", "of", "rank difference", "p", "least p")),
+        "of a band's rank, and the p-value of a permutation test that exchanges the two runs of a seed (where fewer "
+        "than two seeds are shared, all runs). Corrected by Holm over the pairs of configurations, of each basis and "
+        "quantity. The least p is what so few seeds can give at all, before correction.",
+        columns=tuple(
+            Cell(text) for text in ("configurations", "of", "rank difference", "p", "p corrected", "least p", "seeds")
+        ),
         rows=tuple(rows),
     )
 

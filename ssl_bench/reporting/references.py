@@ -193,14 +193,23 @@ def _size(group: Group) -> int | None:
 def _row(group: Group, dataset: str | None) -> Row:
     name, here = Cell(group.label, group.note), _here(group.linear)
     one = nearest(group, dataset)
+    missing = _missing(group, dataset)
     if one is None:
-        return Row((name, here, Cell(NONE_FOUND), *(Cell(NOTHING) for _ in range(4))), group.reference)
-    objectives, datasets = references().first.objectives, references().first.datasets
-    first = one.objective in objectives and one.dataset in datasets
-    plain = "; no plain one with a ResNet-18 or a ViT was found" if first else ""
-    what = ", ".join(part for part in (one.protocol, one.remark) if part) + plain
+        return Row((name, here, Cell(NONE_FOUND), Cell(missing or NOTHING), *[Cell(NOTHING)] * 3), group.reference)
+    what = ", ".join(part for part in (one.protocol, one.remark, missing) if part)
     cells = (name, here, Cell(one.value), Cell(what), Cell(one.source), Cell(one.confidence))
     return Row((*cells, Cell("; ".join(mismatches(one, group)))), group.reference)
+
+
+def _missing(group: Group, dataset: str | None) -> str:
+    """That nobody was found to have measured this objective there, where that was looked for."""
+    first = references().first
+    if dataset not in first.datasets or group.config.objective.name not in first.objectives:
+        return ""
+    return (
+        f"of a plain {group.config.objective.name} with a ResNet-18 or a ViT, read by a modern linear probe, no number "
+        "was found: this would be the first"
+    )
 
 
 def _here(value: Spread | None) -> Cell:

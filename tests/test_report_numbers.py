@@ -1,0 +1,211 @@
+"""The numbers beside the probes: pairs, effort, costs, published numbers, and the report as data."""
+
+import json
+
+import pytest
+from test_report import blocks_of, make_comparison, make_config, make_run, report
+
+from ssl_bench.errors import UserError
+from ssl_bench.files import write_json
+from ssl_bench.objectives import OBJECTIVES
+from ssl_bench.reporting import report as write_report
+from ssl_bench.reporting.compared import compare_groups
+from ssl_bench.reporting.costs import costs_table
+from ssl_bench.reporting.effort import accuracy_curves, effort_table
+from ssl_bench.reporting.numbers import NOTHING
+from ssl_bench.reporting.pairs import pairs_table
+from ssl_bench.reporting.references import FILE, NONE_FOUND, mismatches, nearest, references, references_table
+from ssl_bench.reporting.tables import probe_table
+
+FLOPS = {"train_image": 3e6, "encode_image": 1e6}
+
+
+def change(path, name, edit):
+    content = json.loads((path / name).read_text())
+    edit(content)
+    write_json(path / name, content)
+
+
+def runs_of(folder):
+    return sorted((folder / "runs").iterdir())
+
+
+def texts(table):
+    return [[cell.text for cell in row.cells] for row in table.rows]
+
+
+def test_the_best_is_marked_only_where_it_can_be_told(tmp_path):
+    sure = {"autoencoder": [0.5, 0.51, 0.5], "simclr": [0.9, 0.91, 0.92], "mae": [0.7, 0.71, 0.71]}
+    (block,) = blocks_of(make_comparison(tmp_path / "sure", sure, {"supervised": [0.99, 0.99, 0.99]}))
+    marks = {row.cells[0].text: {cell.mark for cell in row.cells} - {""} for row in probe_table(block).rows}
+    assert marks == {"simclr": {"best"}, "mae": set(), "autoencoder": set(), "supervised": set()}
+    single = {name: values[:1] for name, values in sure.items()}
+    (block,) = blocks_of(make_comparison(tmp_path / "single", single))
+    assert all(row.cells[0].mark == "tied best" for row in probe_table(block).rows)
+    (block,) = blocks_of(make_comparison(tmp_path / "alone", {"simclr": [0.9, 0.8]}))
+    assert probe_table(block).rows[0].cells[0].mark == "", "nothing is compared"
+    assert pairs_table(block, compare_groups(block)) is None
+
+
+def test_pairs_say_what_was_tested_and_what_cannot_be(tmp_path):
+    folder = make_comparison(tmp_path / "cmp", {"autoencoder": [0.5, 0.51, 0.5], "simclr": [0.9, 0.91, 0.92]})
+    make_run(folder / "runs", make_config("mae", 2), 0.7)
+    summary = json.loads((folder / "summary.json").read_text())
+    summary["runs"].append({"directory": next(path.name for path in runs_of(folder) if path.name.startswith("mae"))})
+    write_json(folder / "summary.json", summary)
+    (block,) = blocks_of(folder)
+    rows = {row[0]: row[1:] for row in texts(pairs_table(block, compare_groups(block)))}
+    assert list(rows) == ["simclr against mae", "simclr against autoencoder", "mae against autoencoder"]
+    assert rows["simclr against mae"][-2:] == ["1", "one seed: not testable"]
+    assert rows["simclr against autoencoder"][0] == "+40.7"
+    assert rows["simclr against autoencoder"][-2:] == ["3", "yes"]
+    assert compare_groups(block).tests == 1
+
+
+def test_effort_is_of_the_probe_where_several_snapshots_were_probed(tmp_path):
+    folder = make_comparison(tmp_path / "cmp", {"autoencoder": [0.8, 0.9], "simclr": [0.9, 0.7]})
+    for path in runs_of(folder):
+
+        def probed(content):
+            (last,) = content["snapshots"]
+            top1 = last["linear_top1"]
+            early = [{**last, "step": 0, "samples_seen": 0, "linear_top1": 0.1}]
+            content["snapshots"] = [*early, {**last, "step": 4, "samples_seen": 1024, "linear_top1": 0.95 * top1}, last]
+
+        def read_out(content):
+            for place, row in enumerate(content["snapshots"]):
+                row["accuracy"] = 0.1 * place
+
+        change(path, *(("evaluation.json", probed) if "autoencoder" in path.name else ("spectrum.json", read_out)))
+        change(path, "run.json", lambda content: content.update(flops=FLOPS))
+    (block,) = blocks_of(folder)
+    curves = {curve.label: curve for curve in accuracy_curves(block)}
+    probe, ridge = curves["autoencoder"], curves["simclr"]
+    assert probe.measure == "linear probe"
+    assert probe.samples == (0, 1024, 4096)
+    assert probe.mean == pytest.approx((0.1, 0.95 * 0.85, 0.85))
+    assert probe.low[0] == probe.high[0] == pytest.approx(0.1)
+    assert probe.low[2] < 0.8 < 0.9 < probe.high[2]
+    assert probe.seconds == pytest.approx((0, 12.5 / 4, 12.5))
+    assert probe.flops == pytest.approx((0, 3e6 * 1024, 3e6 * 4096))
+    crossing = [1024 * (0.9 * top1 - 0.1) / (0.95 * top1 - 0.1) for top1 in (0.8, 0.9)]
+    assert probe.nearly == pytest.approx(sum(crossing) / 2)
+    assert ridge.measure == "ridge readout of the analysis"
+    assert ridge.mean == pytest.approx((0, 0.1, 0.2, 0.3, 0.4, 0.5))
+    table = effort_table(block, accuracy_curves(block))
+    assert "not with the linear probe" in table.caption
+    assert [row[1] for row in texts(table)] == ["linear probe", "ridge readout of the analysis"]
+
+
+def test_no_curve_from_one_snapshot(tmp_path):
+    (block,) = blocks_of(make_comparison(tmp_path / "cmp", {"autoencoder": [0.8]}))
+    assert accuracy_curves(block) == ()
+    assert effort_table(block, ()) is None
+
+
+def test_costs_are_means_of_what_all_seeds_recorded(tmp_path):
+    folder = make_comparison(tmp_path / "cmp", {"autoencoder": [0.8, 0.9], "simclr": [0.9, 0.7]})
+    for seed, path in enumerate(runs_of(folder)):
+        times = {"train_seconds": 10.0 * (seed % 2 + 1), "evaluate_seconds": 2.0, "analyze_seconds": 4.0}
+        change(path, "run.json", lambda content, times=times: content.update(timings=times))
+        weights = {"backbone": 1000, "all": 1500 if "auto" in path.name else "many"}
+        flops = FLOPS if "auto" in path.name else ["odd"]
+        change(path, "run.json", lambda content, w=weights, f=flops: content.update(weights=w, flops=f))
+    rows = {row[0]: row[1:] for row in texts(costs_table(blocks_of(folder)[0]))}
+    assert rows["autoencoder"][:5] == ["1,000", "1,500", "3 M", "1 M", "12.3 G"]
+    assert rows["autoencoder"][5:9] == ["15.0", "307", "2.0", "4.0"]
+    assert rows["autoencoder"][9:] == ["2", "a processor, threads 1"]
+    assert rows["simclr"][1:5] == [NOTHING] * 4, "what is no number is not recorded"
+
+
+def test_every_published_number_is_of_a_known_dataset_and_objective():
+    known = references()
+    for one in known.published:
+        assert one.dataset in known.datasets
+        assert one.objective in OBJECTIVES
+        assert one.source
+        assert one.confidence
+    assert all(one.dataset in known.datasets for one in known.subspaces)
+    assert FILE.exists()
+
+
+def on(dataset, objective="simclr", **sections):
+    return make_config(objective, dataset=dataset, **sections)
+
+
+def group_of(folder, config, **more):
+    make_run(folder / "runs", config, **more)
+    (block,) = blocks_of(folder)
+    (group,) = block.groups
+    return block, group
+
+
+def test_the_nearest_published_number_stands_with_everything_it_differs_in(tmp_path):
+    config = on("cifar10", training={"epochs": 200, "batch_size": 256})
+    block, group = group_of(tmp_path, config)
+    found = nearest(group, "cifar10")
+    assert (found.value, found.protocol, found.epochs) == ("91.80", "linear, offline", 1000)
+    words = mismatches(found, group)
+    assert words == [
+        "backbone: ResNet-18, here resnet_micro",
+        "epochs: 1,000, here 200",
+        "batch: 512, here 256",
+        "protocol: a linear probe of its own, here linear/1",
+        "training images: not recorded (the set has 50,000), here 1,280",
+        "resolution: 32 px, as the set is, here 8 px",
+    ]
+    (row,) = texts(references_table(block))
+    assert row[2] == "91.80"
+    assert "; ".join(words) in row
+
+
+def test_where_nothing_was_published_the_table_says_so(tmp_path):
+    block, _ = group_of(tmp_path / "one", on("stl10", "autoencoder"))
+    (row,) = references_table(block).rows
+    assert row.cells[2].text == NONE_FOUND
+    assert "this would be the first" in row.cells[3].text
+    block, _ = group_of(tmp_path / "two", on("digits", "autoencoder"))
+    (row,) = references_table(block).rows
+    assert (row.cells[2].text, row.cells[3].text) == (NONE_FOUND, NOTHING)
+
+
+def test_the_report_as_data_holds_what_the_page_says(tmp_path):
+    folder = make_comparison(tmp_path / "cmp", {"autoencoder": [0.5, 0.51, 0.5], "simclr": [0.9, 0.91, 0.92]})
+    failed = make_run(folder / "runs", make_config("simclr", 3), status="failed", error="<b>nan</b>")
+    endless = make_run(folder / "runs", make_config("mae", 0))
+    (endless / "run.json").write_text((endless / "run.json").read_text().replace("12.5", "1e999"))
+    summary = json.loads((folder / "summary.json").read_text())
+    summary["runs"] += [{"directory": failed.name}, {"directory": endless.name}]
+    write_json(folder / "summary.json", summary)
+    _, markdown, _ = report(tmp_path, folder)
+    text = (tmp_path / "out" / "report.json").read_text()
+    found = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    (section,) = found["sections"]
+    assert found["schema"] == 1
+    best, other = section["configurations"]
+    assert (best["label"], best["mark"], other["mark"]) == ("simclr", "best", "")
+    assert [seed["linear_top1"] for seed in best["seeds"]] == [0.9, 0.91, 0.92, None]
+    assert best["linear_top1"]["n"] == 3
+    assert best["seeds"][0]["bands"]["pca"][0]["decodability_half_time"] == 300
+    (pair,) = [one for one in section["pairs"] if one["measure"] == "linear_top1"]
+    assert pair["difference"] == pytest.approx(0.4067, abs=1e-4)
+    assert pair["told_apart"]
+    assert pair["p_holm"] == pair["p"]
+    names = {table["name"] for table in section["tables"]}
+    assert {"probes", "pairs", "costs", "references", "bands", "more"} <= names
+    for table in section["tables"]:
+        assert all(len(row["cells"]) == len(table["columns"]) for row in table["rows"]), table["name"]
+        assert all(cell["text"] for row in table["rows"] for cell in row["cells"])
+    assert section["headline"][0] in markdown
+    assert {test["p_holm"] for test in section["order"]["tests"]} == {1.0}
+    lost = {one["what"]: one["reason"] for one in found["lost"]}
+    assert set(lost) == {failed.name, endless.name}
+    assert lost[failed.name].endswith("<b>nan</b>")
+
+
+def test_a_report_takes_no_records_place(tmp_path):
+    folder = make_comparison(tmp_path / "cmp", {"autoencoder": [0.5]})
+    before = (folder / "summary.json").read_text()
+    with pytest.raises(UserError, match=r"would replace summary\.json"):
+        write_report([folder], folder / "summary.html")
+    assert (folder / "summary.json").read_text() == before
