@@ -1,4 +1,4 @@
-"""Reports on stored runs: one page, and the same tables as Markdown and CSV. Nothing is trained or measured here."""
+"""Reports on stored runs: one page, and the same as Markdown, CSV and JSON. Nothing is trained or measured here."""
 
 from __future__ import annotations
 
