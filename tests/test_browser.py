@@ -1,4 +1,4 @@
-"""The report of a real comparison in a real browser: it works, by keyboard too, it is quiet, and it fits and reads well."""
+"""The report of a real comparison in a real browser: it works, by keyboard too, is quiet, fits and reads well."""
 
 import os
 import re
@@ -27,7 +27,8 @@ pytestmark = pytest.mark.skipif(
 # The least contrast of each text with what it stands on, of all elements that are seen and hold text of their own.
 CONTRAST = """() => {
   const channels = (text) => text.match(/[\\d.]+/g).map(Number);
-  const light = ([r, g, b]) => [r, g, b].map((v) => v / 255).map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+  const linear = (v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+  const light = ([r, g, b]) => [r, g, b].map((v) => linear(v / 255))
     .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
   const ground = (element) => {
     for (let one = element; one; one = one.parentElement) {
@@ -39,7 +40,7 @@ CONTRAST = """() => {
   const found = [];
   for (const element of document.querySelectorAll("body *")) {
     const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
-    if (!own || !element.getClientRects().length || element.tagName === "TITLE" || element.tagName === "SCRIPT") continue;
+    if (!own || !element.getClientRects().length || element.matches("title, script")) continue;
     const style = getComputedStyle(element);
     const ink = element instanceof SVGElement ? style.fill : style.color;
     const [one, other] = [light(channels(ink)), light(ground(element))];
@@ -63,6 +64,10 @@ WORDS = (
     "training.snapshots=4",
     "analysis.fit_samples=150",
     "analysis.test_samples=80",
+    "analysis.altered_samples=20",
+    "analysis.wave_samples=2",
+    "evaluation.learning_rates=[0.1]",
+    "evaluation.weight_decays=[0.001]",
 )
 
 
@@ -161,9 +166,33 @@ def test_the_pointer_says_values_in_words(opened):
     box = part(page, "maps").locator("svg.map").first.bounding_box()
     page.mouse.move(box["x"] + box["width"] * 0.9, box["y"] + box["height"] * 0.3)
     words = part(page, "readout").inner_text()
+    words = words.replace("\N{MINUS SIGN}", "-")
     assert re.search(
-        r"component \S+, after [\d,]+ samples: R² −?\d\.\d\d \(−?\d\.\d\d to −?\d\.\d\d over 2 seeds\)", words
+        r"component \S+, after [\d,]+ samples: R² -?\d\.\d\d \(-?\d\.\d\d to -?\d\.\d\d over 2 seeds\)", words
     )
+
+
+def test_effort_has_three_axes(opened):
+    page = opened()
+
+    def role(name):
+        return page.locator(f'#part1-effort-live [data-role="{name}"]')
+
+    seen = set()
+    for axis in ("samples", "seconds", "flops"):
+        role("axis").select_option(axis)
+        seen.add(role("chart").inner_html())
+        assert role("values").locator("tr").count() == 2, "the untrained one has no curve"
+    assert len(seen) == 3
+    role("chart").locator("svg").focus()
+    page.keyboard.press("ArrowLeft")
+    first = role("readout").inner_text()
+    page.keyboard.press("ArrowDown")
+    assert re.search(r"images, .*seconds, .*operations: \d+\.\d", role("readout").inner_text())
+    assert role("readout").inner_text() != first
+    page.locator('#part1-effort-live input[type="checkbox"]').first.uncheck()
+    assert role("values").locator("tr").count() == 1
+    assert part(page, "maps").locator("svg.map").count() == 2, "one choice for all charts"
 
 
 def test_the_keyboard_alone_does_all_of_it(opened):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ssl_bench.reporting.content import Section
 from ssl_bench.reporting.drawings import Drawing, band_drawings, loss_drawing
+from ssl_bench.reporting.effort_drawings import effort_drawings
 from ssl_bench.reporting.more_drawings import (
     SENSITIVITIES,
     embedding_drawing,
@@ -19,6 +20,7 @@ from ssl_bench.reporting.more_drawings import (
 class Gallery:
     """The figures by what they are of; empty or ``None`` where there are no numbers."""
 
+    effort: tuple[Drawing, ...]
     bands: tuple[Drawing, ...]
     noise: tuple[Drawing, ...]
     embedding: Drawing | None
@@ -35,6 +37,7 @@ def make_gallery(section: Section) -> Gallery:
     block = section.block
     maps = [sensitivity_drawing(block, which) for which in SENSITIVITIES]
     return Gallery(
+        effort=tuple(effort_drawings(block, section.accuracy)),
         bands=tuple(band_drawings(block)),
         noise=tuple(noise_drawings(block)),
         embedding=embedding_drawing(block),

@@ -11,7 +11,9 @@ import numpy as np
 
 from ssl_bench.reporting.bands import QUANTITIES, Curves, Edges, Quantity, by_edges, mean_curves
 from ssl_bench.reporting.collect import Run
+from ssl_bench.reporting.content import Section
 from ssl_bench.reporting.drawings import numbered
+from ssl_bench.reporting.effort import AccuracyCurve
 from ssl_bench.reporting.groups import Block, Group
 from ssl_bench.reporting.numbers import band_range, percent
 from ssl_bench.reporting.palette import LEVELS, SVG_DASHES, dash
@@ -22,11 +24,14 @@ BASIS_TITLES = {"pca": "principal components", "radial": "frequency, Fourier"}
 UNITS = {"pca": "component", "radial": "cycles per pixel"}
 
 
-def page_data(block: Block) -> dict[str, Any]:
-    """One dataset's numbers: configurations with their colours, and the curves of every basis by set of bands."""
+def page_data(section: Section) -> dict[str, Any]:
+    """One dataset's numbers: configurations with their colours, their accuracy, and curves of bands by basis."""
+    block = section.block
+    places = {group.label: place for place, group in enumerate(block.groups)}
     return {
         "levels": LEVELS,
         "configurations": [_configuration(group, index) for group, index in numbered(block)],
+        "accuracy": [_accuracy(places[curve.label], curve) for curve in section.accuracy],
         "bases": [basis for name in BASES for basis in _bases(block, name)],
     }
 
@@ -46,6 +51,11 @@ def _configuration(group: Group, index: int) -> dict[str, Any]:
         "colour": colour,
         "dash": SVG_DASHES[dash(index, group.reference)],
     }
+
+
+def _accuracy(place: int, curve: AccuracyCurve) -> dict[str, Any]:
+    kept = ("measure", "n", "samples", "seconds", "flops", "mean", "low", "high")
+    return {"configuration": place, **{name: getattr(curve, name) for name in kept}}
 
 
 def _bases(block: Block, basis: str) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ from ssl_bench.reporting.subspace_figure import subspace_drawing
 from ssl_bench.reporting.svg import to_svg
 
 # In the order in which they lean on each other.
-SCRIPTS = ("draw.js", "chooser.js", "bands.js", "tables.js", "start.js")
+SCRIPTS = ("draw.js", "chooser.js", "bands.js", "effort.js", "tables.js", "start.js")
 
 
 @dataclass(frozen=True)
@@ -127,12 +127,15 @@ def _page(
     drawings = {key: _all_shown(value, names) for key, value in vars(gallery).items()}
     there = {
         "probes": ("Probes", True),
+        "effort": ("Accuracy against effort", section.effort),
         "bands": ("Which band when", True),
         "rebuilt": ("Reconstructions", reconstructed),
         "noise": ("What the noise hides", noisy or drawings["noise"]),
         "embedding": ("Embedding spectra", drawings["embedding"]),
         "sensitivity": ("Sensitivity to frequencies", drawings["sensitivity"] or drawings["tokens"]),
         "losses": ("Training loss", drawings["losses"]),
+        "costs": ("What it cost", True),
+        "published": ("Published numbers", section.references),
         "more": ("Further measurements", section.more),
         "dataset": ("Dataset", True),
     }
@@ -143,7 +146,7 @@ def _page(
         drawings=drawings,
         sheets=reconstructed,
         noisy=noisy,
-        data=Markup(as_json(page_data(section.block))),
+        data=Markup(as_json(page_data(section))),
         contents=tuple((key, title) for key, (title, shown) in there.items() if shown),
     )
 

@@ -5,7 +5,7 @@ for (const table of document.querySelectorAll("table.sortable")) makeSortable(ta
 for (const block of document.querySelectorAll('script[type="application/json"]')) {
   const data = JSON.parse(block.textContent);
   const choice = new Choice(data.configurations);
-  for (const [name, Chart] of [["bands", Bands]]) {
+  for (const [name, Chart] of [["effort", Effort], ["bands", Bands]]) {
     const root = document.getElementById(`${block.dataset.part}-${name}-live`);
     if (!root) continue;
     root.hidden = false;

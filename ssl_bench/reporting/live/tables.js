@@ -4,7 +4,9 @@ const WORDS = { never: Infinity, start: 0 };
 
 /** The first number of a cell; what is none is later than all. */
 function cellNumber(row, column) {
-  const text = (row.cells[column]?.firstChild?.textContent ?? "").trim();
+  const cell = row.cells[column];
+  if (cell?.dataset.value !== undefined) return cell.dataset.value === "inf" ? Infinity : Number(cell.dataset.value);
+  const text = (cell?.firstChild?.textContent ?? "").trim();
   for (const [word, value] of Object.entries(WORDS)) if (text.startsWith(word)) return value;
   const found = text.replaceAll("\u2212", "-").replaceAll(",", "").match(/-?\d+(\.\d+)?(e[+-]?\d+)?/);
   return found ? Number(found[0]) : null;
