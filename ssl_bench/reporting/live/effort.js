@@ -49,11 +49,12 @@ class Effort {
 
   #scales() {
     const x = logScale(this.curves.flatMap((one) => one[this.axis]), CHART.left + 4, CHART.width - CHART.right - 4);
-    const all = this.curves.flatMap((one) => [...one.low, ...one.high]);
-    const [low, high] = [Math.floor(Math.min(...all) * 10) / 10, Math.ceil(Math.max(...all) * 10) / 10];
+    // Few seeds have intervals as wide as the chart: the means decide the axis, and intervals end at its ends.
+    const all = this.curves.flatMap((one) => one.mean);
+    const [low, high] = [Math.floor(Math.min(...all) * 20 - 1) / 20, Math.ceil(Math.max(...all) * 20 + 1) / 20].map((one) => clamp(one, 0, 1));
     const tall = CHART.height - CHART.bottom - CHART.top;
-    const y = (value) => CHART.height - CHART.bottom - ((value - low) / (high - low || 1)) * tall;
-    const step = high - low > 0.5 ? 0.2 : 0.1;
+    const y = (value) => CHART.height - CHART.bottom - ((clamp(value, low, high) - low) / (high - low || 1)) * tall;
+    const step = [0.05, 0.1, 0.2].find((one) => (high - low) / one <= 6) ?? 0.2;
     y.ticks = Array.from({ length: Math.round((high - low) / step) + 1 }, (_, index) => low + index * step).filter((value) => value <= high + 1e-9);
     return [x, y];
   }
