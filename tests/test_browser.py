@@ -148,7 +148,7 @@ def test_controls_change_what_is_shown(opened):
     assert fills(page) != before
     assert part(page, "maps").locator("svg.map").count() == 1, "SimCLR reconstructs nothing"
     part(page, "quantity").select_option("decodability")
-    page.get_by_label("autoencoder").first.uncheck()
+    page.get_by_role("checkbox", name="autoencoder").first.uncheck()
     assert part(page, "maps").locator("svg.map").count() == 2
     assert part(page, "values").locator("tr").count() == 2
     last = part(page, "values").inner_text()
@@ -163,8 +163,9 @@ def test_controls_change_what_is_shown(opened):
 
 def test_the_pointer_says_values_in_words(opened):
     page = opened()
-    box = part(page, "maps").locator("svg.map").first.bounding_box()
-    page.mouse.move(box["x"] + box["width"] * 0.9, box["y"] + box["height"] * 0.3)
+    drawing = part(page, "maps").locator("svg.map").first
+    box = drawing.bounding_box()
+    drawing.hover(position={"x": box["width"] * 0.9, "y": box["height"] * 0.3})
     words = part(page, "readout").inner_text()
     words = words.replace("\N{MINUS SIGN}", "-")
     assert re.search(
