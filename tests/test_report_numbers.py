@@ -5,6 +5,7 @@ import json
 import pytest
 from test_report import blocks_of, make_comparison, make_config, make_run, report
 
+from ssl_bench.config import DatasetConfig
 from ssl_bench.errors import UserError
 from ssl_bench.files import write_json
 from ssl_bench.objectives import OBJECTIVES
@@ -15,6 +16,7 @@ from ssl_bench.reporting.effort import accuracy_curves, effort_table
 from ssl_bench.reporting.numbers import NOTHING
 from ssl_bench.reporting.pairs import pairs_table
 from ssl_bench.reporting.references import FILE, NONE_FOUND, mismatches, nearest, references, references_table
+from ssl_bench.reporting.subspaces import subspace_parts
 from ssl_bench.reporting.tables import probe_table
 
 FLOPS = {"train_image": 3e6, "encode_image": 1e6}
@@ -167,6 +169,22 @@ def test_where_nothing_was_published_the_table_says_so(tmp_path):
     block, _ = group_of(tmp_path / "two", on("digits", "autoencoder"))
     (row,) = references_table(block).rows
     assert (row.cells[2].text, row.cells[3].text) == (NONE_FOUND, NOTHING)
+
+
+def test_published_subspaces_stand_beside_those_of_the_same_dataset(tmp_path):
+    for subspace in ("top(share=0.9)", "bottom(share=0.2)"):
+        file = {"name": "arrays", "file": "tiny_imagenet.npz", "subspace": subspace}
+        config = make_config("supervised").model_copy(update={"dataset": DatasetConfig.model_validate(file)})
+        make_run(tmp_path / "runs", config, fingerprint=subspace)
+    (part,) = subspace_parts(blocks_of(tmp_path))
+    assert ["top", "90.0", "45"] in [row[:3] for row in texts(part.published)]
+    assert ["bottom", "20.0", "55"] in [row[:3] for row in texts(part.published)]
+    assert "supervised on resnet_micro" in part.published.caption
+    html, markdown, _ = report(tmp_path, tmp_path / "runs")
+    assert "arXiv 2402.11337" in html
+    assert "arXiv 2402.11337" in markdown
+    (block, _) = blocks_of(tmp_path)
+    assert nearest(block.groups[0], "tiny_imagenet") is None, "of whole images nothing is set beside a subspace"
 
 
 def test_the_report_as_data_holds_what_the_page_says(tmp_path):

@@ -38,7 +38,13 @@ def render_json(content: Content, created: str, version: str) -> str:
         "version": version,
         "sections": [_section(section) for section in content.sections],
         "subspaces": [
-            {"title": part.title, "findings": part.findings, "table": _table(part.table)} for part in content.subspaces
+            {
+                "title": part.title,
+                "findings": part.findings,
+                "table": _table(part.table),
+                "published": None if part.published is None else _table(part.published),
+            }
+            for part in content.subspaces
         ],
         "lost": [asdict(notice) for notice in content.lost],
         "skipped": [asdict(notice) for notice in content.skipped],

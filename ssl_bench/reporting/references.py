@@ -111,6 +111,34 @@ def references_table(block: Block) -> Table | None:
     )
 
 
+def published_subspaces(group: Group) -> Table | None:
+    """What was published of networks trained with labels on PCA subspaces of a configuration's dataset, if anything."""
+    dataset, config = dataset_key(group.runs[0]), group.config
+    rows = [
+        Row(
+            (Cell(one.side), Cell(percent(one.share)), Cell(one.value), *map(Cell, (one.remark or NOTHING, one.source)))
+        )
+        for one in references().subspaces
+        if one.dataset == dataset
+    ]
+    if not rows:
+        return None
+    own = f"{config.objective.name} on {config.backbone.name}, {count(config.training.epochs)} epochs"
+    return Table(
+        caption="Published accuracies of a ResNet9 trained with labels (squared error, 50 epochs, batch 512) on such "
+        f"subspaces of the same dataset, by the share of variance asked for. Here: {own}. There each image was divided "
+        "by its own deviation first, and each subspace normalised anew: the numbers show an order, not a level.",
+        columns=(
+            Cell("subspace"),
+            Cell("nominal", "% of variance"),
+            Cell("published", "%"),
+            Cell("remark"),
+            Cell("source"),
+        ),
+        rows=tuple(rows),
+    )
+
+
 def dataset_key(run: Run) -> str | None:
     """Which of the known datasets a run is on, by its name, or that of its file; ``None`` for any other."""
     settings = run.config.dataset

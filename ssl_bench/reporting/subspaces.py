@@ -10,6 +10,7 @@ from typing import Any
 from ssl_bench.reporting.collect import Run
 from ssl_bench.reporting.groups import Block, Group
 from ssl_bench.reporting.numbers import NOTHING, count, percent
+from ssl_bench.reporting.references import published_subspaces
 from ssl_bench.reporting.spread import Spread, overlap, spread
 from ssl_bench.reporting.tables import Cell, Row, Table
 
@@ -50,7 +51,10 @@ class Point:
 
 @dataclass(frozen=True)
 class SubspacePart:
-    """All subspaces of one configuration; ``accuracy`` names what the figure and the findings are of."""
+    """All subspaces of one configuration; ``accuracy`` names what the figure and the findings are of.
+
+    ``published`` holds what others found on subspaces of the same dataset with labels, ``None`` where nothing is known.
+    """
 
     title: str
     points: tuple[Point, ...]
@@ -58,6 +62,7 @@ class SubspacePart:
     chance: float | None
     findings: tuple[str, ...]
     table: Table
+    published: Table | None = None
 
     @property
     def known(self) -> list[tuple[Point, Spread]]:
@@ -88,7 +93,8 @@ def _part(members: Sequence[tuple[Block, Group]]) -> SubspacePart:
     accuracy = HEAD if any(point.head is not None for point in points) else PROBE
     title = f"{group.label} ({group.note}) on {group.config.dataset.name}"
     findings = tuple(_findings(_known(points, accuracy), accuracy))
-    return SubspacePart(title, points, accuracy, block.chance, findings, _table(title, points, block.chance))
+    table, published = _table(title, points, block.chance), published_subspaces(group)
+    return SubspacePart(title, points, accuracy, block.chance, findings, table, published)
 
 
 def _point(group: Group) -> Point:

@@ -79,6 +79,7 @@ def _subspaces(found: Sequence[SubspacePart]) -> Iterator[str]:
     for part in found:
         yield " ".join(_escape(sentence) for sentence in part.findings)
         yield markdown_table(part.table)
+        yield "" if part.published is None else markdown_table(part.published)
 
 
 def _csv_row(run: Run) -> dict[str, Any]:
