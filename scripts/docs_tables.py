@@ -110,7 +110,8 @@ def functions() -> Iterator[tuple[str, str]]:
         if inspect.isfunction(thing):
             parameters = inspect.signature(thing).parameters.values()
             call += f"({', '.join(str(one.replace(annotation=one.empty)) for one in parameters)})"
-        yield f"`{call}`", (inspect.getdoc(thing) or "").partition("\n")[0].replace("``", "`").replace("|", "\\|")
+        summary = (inspect.getdoc(thing) or "").partition("\n")[0]
+        yield f"`{call}`", re.sub(r":\w+:(?=`)", "", summary.replace("``", "`")).replace("|", "\\|")
 
 
 def settings(names: list[str]) -> Iterator[tuple[str, str, str]]:

@@ -1,6 +1,7 @@
 """ssl_bench: compare self-supervised objectives on one backbone, and see which bands each learned first.
 
-One function a verb: :func:`compare`, :func:`pretrain`, :func:`evaluate`, :func:`analyze`, and :func:`report`.
+One function a verb: :func:`compare`, :func:`pretrain`, :func:`evaluate`, :func:`analyze`, :func:`align`,
+:func:`finding` and :func:`report`.
 Importing the package imports no torch; using a function does.
 """
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from ssl_bench.comparison import compare
     from ssl_bench.config import Config
     from ssl_bench.errors import UserError
+    from ssl_bench.findings.running import finding
     from ssl_bench.measuring import analyze, evaluate
     from ssl_bench.overrides import load_config
     from ssl_bench.reporting import report
@@ -28,6 +30,7 @@ __all__ = [
     "band_order",
     "compare",
     "evaluate",
+    "finding",
     "load_config",
     "pretrain",
     "report",
@@ -41,6 +44,7 @@ _HOMES = {
     "analyze": "ssl_bench.measuring",
     "compare": "ssl_bench.comparison",
     "evaluate": "ssl_bench.measuring",
+    "finding": "ssl_bench.findings.running",
     "load_config": "ssl_bench.overrides",
     "pretrain": "ssl_bench.training.pretraining",
     "report": "ssl_bench.reporting",

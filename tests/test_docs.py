@@ -15,6 +15,8 @@ import typer
 
 from scripts import docs_tables
 from ssl_bench.cli import app, main
+from ssl_bench.data import DATASETS
+from ssl_bench.objectives import OBJECTIVES
 
 ROOT = Path(__file__).parent.parent
 PAGES = [str(page.relative_to(ROOT)) for page in docs_tables.pages()]
@@ -37,6 +39,9 @@ def test_every_command_and_every_section_of_settings_is_there():
     assert {f"options {words}" for words in commands()} <= there
     assert {f"settings {section}" for section in docs_tables.SECTIONS} <= there
     assert {f"names {kind}" for kind in docs_tables.NAMES} <= there
+    shown = {docs_tables.model_of(what.split()[1:]) for what in there if what.startswith("settings ")}
+    models = [OBJECTIVES.get(name).options_model for name in OBJECTIVES] + [DATASETS.get(name) for name in DATASETS]
+    assert {model for model in models if model.model_fields} <= shown
 
 
 def commands():
