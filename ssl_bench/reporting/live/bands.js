@@ -64,6 +64,7 @@ class Bands {
     snapshot.setAttribute("aria-valuetext", `after ${count(this.samples)} samples`);
     this.part("after").textContent = count(this.samples);
     for (const set of this.cursors) set();
+    this.cut = fitting(CUT, this.part("profile"));
     this.#profile();
     this.#course();
     this.#table();
@@ -156,7 +157,7 @@ class Bands {
     const error = this.quantity === "relative_error";
     const lowest = Math.min(0, ...this.curves.flatMap((one) => one.mean.flat()).filter((value) => value !== null));
     const [low, high] = error ? [0, 1.25] : [Math.max(lowest, -0.25), 1];
-    const y = (value) => CUT.height - CUT.bottom - ((clamp(value, low, high) - low) / (high - low)) * (CUT.height - CUT.bottom - CUT.top);
+    const y = (value) => this.cut.height - this.cut.bottom - ((clamp(value, low, high) - low) / (high - low)) * (this.cut.height - this.cut.bottom - this.cut.top);
     return [y, (error ? [0, 0.5, 1] : [0, 0.25, 0.5, 0.75, 1]).map((value) => [value, String(value)])];
   }
 
@@ -166,12 +167,12 @@ class Bands {
     host.replaceChildren();
     html(host, "figcaption", {}, `All bands after ${count(this.samples)} samples`);
     const [y, ticks] = this.#vertical();
-    const step = (CUT.width - CUT.left - CUT.right) / this.basis.bands.length;
-    const x = (band) => CUT.left + (band + 0.5) * step;
+    const step = (this.cut.width - this.cut.left - this.cut.right) / this.basis.bands.length;
+    const x = (band) => this.cut.left + (band + 0.5) * step;
     const every = Math.ceil(this.basis.bands.length / 8);
     const below = this.basis.bands.map((text, band) => [band, text]).filter(([band]) => band % every === 0);
-    const drawing = frame(host, CUT, x, below, y, ticks, [this.basis.unit, NAMES[this.quantity]], host.firstChild.textContent);
-    svg(drawing, "line", { class: "time", x1: x(this.band), x2: x(this.band), y1: CUT.top, y2: CUT.height - CUT.bottom });
+    const drawing = frame(host, this.cut, x, below, y, ticks, [this.basis.unit, NAMES[this.quantity]], host.firstChild.textContent);
+    svg(drawing, "line", { class: "time", x1: x(this.band), x2: x(this.band), y1: this.cut.top, y2: this.cut.height - this.cut.bottom });
     for (const chance of new Set(this.curves.filter((one) => one.chance).map((one) => one.chance.map((value, band) => `${x(band).toFixed(1)},${y(value).toFixed(1)}`).join(" ")))) {
       svg(drawing, "polyline", { class: "chance", points: chance });
     }
@@ -184,11 +185,11 @@ class Bands {
     host.replaceChildren();
     html(host, "figcaption", {}, `${this.basis.unit} ${this.basis.bands[this.band]} through training`.replace(/^./, (letter) => letter.toUpperCase()));
     const [y, ticks] = this.#vertical();
-    const x = logScale(this.all, CUT.left + 4, CUT.width - CUT.right - 4);
+    const x = logScale(this.all, this.cut.left + 4, this.cut.width - this.cut.right - 4);
     const below = x.ticks.map((tick) => [tick, short(tick)]);
-    const drawing = frame(host, CUT, x, below, y, ticks, ["samples seen", NAMES[this.quantity]], host.firstChild.textContent);
-    svg(drawing, "line", { class: "time", x1: x(this.samples), x2: x(this.samples), y1: CUT.top, y2: CUT.height - CUT.bottom });
-    if (this.quantity === "relative_error") svg(drawing, "line", { class: "chance", x1: CUT.left, x2: CUT.width - CUT.right, y1: y(0.5), y2: y(0.5) });
+    const drawing = frame(host, this.cut, x, below, y, ticks, ["samples seen", NAMES[this.quantity]], host.firstChild.textContent);
+    svg(drawing, "line", { class: "time", x1: x(this.samples), x2: x(this.samples), y1: this.cut.top, y2: this.cut.height - this.cut.bottom });
+    if (this.quantity === "relative_error") svg(drawing, "line", { class: "chance", x1: this.cut.left, x2: this.cut.width - this.cut.right, y1: y(0.5), y2: y(0.5) });
     for (const one of this.curves) {
       const at = one.samples.length > 1 ? one.samples : [this.all[0], this.all.at(-1)];
       this.#line(drawing, one, at.map((samples) => [x(samples), this.#at(one, this.band, samples)]), y);

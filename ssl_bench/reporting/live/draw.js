@@ -73,6 +73,11 @@ function powers(first, last) {
   return [last];
 }
 
+/** A chart's box, made as narrow as where it will stand, so that its letters keep their size on a phone. */
+function fitting(box, host) {
+  return { ...box, width: clamp(host.clientWidth - 24, 280, box.width) };
+}
+
 /** A frame with ticks below and at its left; returns the drawing. */
 function frame(parent, box, x, xTicks, y, yTicks, labels, name) {
   const drawing = svg(parent, "svg", { viewBox: `0 0 ${box.width} ${box.height}`, role: "img", "aria-label": name });

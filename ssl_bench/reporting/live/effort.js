@@ -29,6 +29,7 @@ class Effort {
     this.part("none").hidden = this.curves.length > 0;
     const host = this.part("chart");
     host.replaceChildren();
+    this.box = fitting(CHART, host);
     this.#table();
     if (!this.curves.length) return;
     const [x, y] = this.#scales();
@@ -36,7 +37,7 @@ class Effort {
     const labels = [AXES[this.axis][0], "top-1, %"];
     const name = `Accuracy against ${labels[0]}; arrow keys move along a curve and between curves`;
     const below = x.ticks.map((value) => [value, short(value)]);
-    const drawing = frame(host, CHART, x, below, y, ends, labels, name);
+    const drawing = frame(host, this.box, x, below, y, ends, labels, name);
     for (const [key, value] of [["role", "group"], ["tabindex", 0], ["class", "map"]]) drawing.setAttribute(key, value);
     for (const one of this.curves) trace(drawing, this.#configuration(one), this.#points(one, x, y), false);
     this.mark = svg(drawing, "circle", { class: "cursor", r: 6, visibility: "hidden" });
@@ -48,12 +49,12 @@ class Effort {
   }
 
   #scales() {
-    const x = logScale(this.curves.flatMap((one) => one[this.axis]), CHART.left + 4, CHART.width - CHART.right - 4);
+    const x = logScale(this.curves.flatMap((one) => one[this.axis]), this.box.left + 4, this.box.width - this.box.right - 4);
     // Few seeds have intervals as wide as the chart: the means decide the axis, and intervals end at its ends.
     const all = this.curves.flatMap((one) => one.mean);
     const [low, high] = [Math.floor(Math.min(...all) * 20 - 1) / 20, Math.ceil(Math.max(...all) * 20 + 1) / 20].map((one) => clamp(one, 0, 1));
-    const tall = CHART.height - CHART.bottom - CHART.top;
-    const y = (value) => CHART.height - CHART.bottom - ((clamp(value, low, high) - low) / (high - low || 1)) * tall;
+    const tall = this.box.height - this.box.bottom - this.box.top;
+    const y = (value) => this.box.height - this.box.bottom - ((clamp(value, low, high) - low) / (high - low || 1)) * tall;
     const step = [0.05, 0.1, 0.2].find((one) => (high - low) / one <= 6) ?? 0.2;
     y.ticks = Array.from({ length: Math.round((high - low) / step) + 1 }, (_, index) => low + index * step).filter((value) => value <= high + 1e-9);
     return [x, y];
@@ -68,7 +69,7 @@ class Effort {
     const go = (curve, row) => this.#move(clamp(curve, 0, this.curves.length - 1), row, x, y);
     drawing.addEventListener("pointermove", (event) => {
       const box = drawing.getBoundingClientRect();
-      const [across, down] = [event.clientX - box.left, event.clientY - box.top].map((one) => (one / box.width) * CHART.width);
+      const [across, down] = [event.clientX - box.left, event.clientY - box.top].map((one) => (one / box.width) * this.box.width);
       let best = [Infinity, 0, 0];
       this.curves.forEach((one, curve) => this.#points(one, x, y).forEach((point, row) => {
         const far = Math.hypot(point.x - across, point.y - down);
