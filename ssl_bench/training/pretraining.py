@@ -84,7 +84,9 @@ def _pretrain(config: Config, data: ImageData, run: RunDirectory, fabric: Fabric
         keep_freed_memory()
     objective = build_objective(config, data)
     objective.prepare(data)
-    flops = count_flops(objective, data, config.training.batch_size // config.training.accumulate)
+    known = processes.by_first(lambda: run.record().get("flops"))
+    images = config.training.batch_size // config.training.accumulate
+    flops = known if isinstance(known, dict) else count_flops(objective, data, images)
     trainer = Trainer(config, data, objective, run, fabric) if objective.trains else None
     run.add_session(**({} if trainer is None else {"speed": asdict(trainer.speed)}))
     total = 0 if trainer is None else trainer.total
