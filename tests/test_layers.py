@@ -7,6 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "ssl_bench"
 BASE = {"clock", "errors", "files", "memory", "seeds", "spec", "registry", "config", "overrides"} | {
+    "corrected",
     "explaining",
     "processes",
     "stopping",
@@ -20,7 +21,7 @@ MAY_IMPORT = {
     "objectives": BASE | {"noise", "targets", "data", "backbones"},
     "runs": BASE,
     "resolve": BASE | {"noise", "targets", "data", "backbones", "objectives"},
-    "training": BASE | {"noise", "targets", "data", "backbones", "objectives", "runs", "resolve"},
+    "training": BASE | {"noise", "targets", "data", "backbones", "objectives", "runs", "resolve", "wandb_runs"},
     "theory": BASE | {"noise", "targets", "data"},
     "evaluation": BASE | {"data", "backbones"},
     "encoders": BASE | {"data", "backbones", "evaluation"},
@@ -28,7 +29,7 @@ MAY_IMPORT = {
     "drawing": BASE | {"noise", "data", "spectrum", "showing"},
     "spectrum": BASE | {"data", "backbones", "evaluation"},
     "across_runs": BASE | {"runs", "evaluation", "spectrum"},
-    "reporting": BASE | {"runs", "across_runs"},
+    "reporting": BASE | {"runs", "across_runs", "spectrum", "wandb_runs"},
 }
 
 
