@@ -20,9 +20,12 @@ REQUIRED = os.environ.get("SSL_BENCH_BROWSER") == "required"
 SHOTS = Path(__file__).parent.parent / "artifacts" / "screenshots"
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None and not REQUIRED, reason="no Chromium here; SSL_BENCH_BROWSER=required makes that a failure"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        CHROMIUM is None and not REQUIRED, reason="no Chromium here; SSL_BENCH_BROWSER=required makes that a failure"
+    ),
+    pytest.mark.timeout(900),  # the first one trains what it looks at
+]
 
 # The least contrast of each text with what it stands on, of all elements that are seen and hold text of their own.
 CONTRAST = """() => {
@@ -83,13 +86,18 @@ def file(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser():
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import Error, sync_playwright
 
     assert CHROMIUM is not None, "SSL_BENCH_BROWSER=required, and there is no Chromium"
     with sync_playwright() as playwright:
-        # As root Chromium has no sandbox.
-        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        # As root Chromium has no sandbox; in a container shared memory may be too small for it.
+        arguments = ["--disable-dev-shm-usage", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+        try:
+            started = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        except Error as error:
+            if REQUIRED:
+                raise
+            pytest.skip(f"Chromium does not start here: {error}")
         yield started
         started.close()
 
