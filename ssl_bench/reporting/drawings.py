@@ -163,7 +163,7 @@ def lines_drawing(
             axes.yaxis.set_major_formatter(FuncFormatter(power_of_ten))
 
     words = f"{labels[1]} against {labels[0]} of {', '.join(line.label for line in lines)}"
-    return Drawing(name, title, (Panel(title, "", words, draw),), WIDE, key=True)
+    return Drawing(name, title, (Panel(title, "", words, draw),), WIDE, (0.62, 0.48), key=True)
 
 
 def seeds_of(number: int) -> str:
