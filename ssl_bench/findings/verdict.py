@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from scipy.stats import t as student
 
 from ssl_bench.corrected import holm
-from ssl_bench.reporting.numbers import decimal
+from ssl_bench.reporting.numbers import decimal, p_value
 from ssl_bench.reporting.paired import Difference, paired_difference
 from ssl_bench.reporting.tables import Table
 
@@ -45,7 +45,7 @@ class Effect:
         words = f"{self.what}: {self.amount(self.value)}{f' {self.unit}' if self.unit else ''}"
         if self.interval is not None:
             words += f" [{self.amount(self.interval[0])}, {self.amount(self.interval[1])}]"
-        inside = [f"p = {decimal(self.p, 3)}"] if self.p is not None else []
+        inside = [f"p {p_value(self.p)}"] if self.p is not None else []
         return f"{words} ({', '.join([*inside, f'n = {self.n} {self.of}'])})"
 
     def amount(self, value: float) -> str:
