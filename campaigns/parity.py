@@ -49,6 +49,7 @@ CASES = {
     "autoencoder": ["objective=autoencoder"],
     "denoising": ["objective=denoising", "noise=gaussian(sigma=[0.2, 0.8])"],
     "denoising, mask": ["objective=denoising", "backbone=vit_micro", "noise=mask(ratio=0.5, patch=4)"],
+    "guided": ["objective=guided"],
     "mae": ["objective=mae", "backbone=vit_micro"],
     "simclr": ["objective=simclr"],
     "simclr, noise views": ["objective=simclr", "views.noise=gaussian(sigma=0.3)"],

@@ -46,6 +46,9 @@ def words_of(config_words, out):
     return ["pretrain", *small, "backbone.latent_dim=16", *config_words, "--out", str(out)]
 
 
+pytestmark = pytest.mark.timeout(900)  # processes of their own, each of which imports torch
+
+
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
     cases = [case for case in parity.CASES if case not in ("denoising", "simclr, noise views")]
