@@ -102,6 +102,13 @@ def test_a_difference_is_a_paired_t_test_with_holms_correction():
     assert differences([("far", far, base)], "above", least=50)[0].held is False
     assert differences([("far", base, far)], "below")[0].held is True
     assert differences([("far", far, base)], "not above")[0].held is False
+    assert differences([("far", base, far)], "above")[0].held is False
+    wide = {seed: value + 0.05 * (-1) ** seed for seed, value in base.items()}
+    tight = {seed: value + 0.0001 * (-1) ** seed for seed, value in base.items()}
+    assert [differences([("it", wide, base)], sign)[0].held for sign in ("above", "below", "not above")] == [None] * 3
+    assert [differences([("it", tight, base)], sign)[0].held for sign in ("above", "not above", "not below")] == [
+        None, True, True,
+    ]  # fmt: skip
     assert differences([("far", far, base)], "not below")[0].held is True
     assert differences([("one seed", {0: 0.5}, {0: 0.4})], "above")[0].held is None
     assert differences([("none", {}, {0: 0.4})], "above")[0].value is None
@@ -125,7 +132,7 @@ def test_objectives_are_judged_by_what_they_reach():
         for seed in range(3)
     ]
     assert verdicts("objectives", rows) == {"comparing_wins": True, "noise_helps": True, "learning_pays": True}
-    means["simclr"], means["denoising"] = 0.31, 0.30
+    means["simclr"], means["denoising"] = 0.31, 0.25
     rows = [
         make_row(name, seed, mean + jitter(place, seed))
         for place, (name, mean) in enumerate(means.items())

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ssl_bench.errors import UserError
+
 Row = Mapping[str, Any]
 BySeed = dict[int, float]
 Value = Callable[[Row], float | None]
@@ -24,9 +26,21 @@ class Evidence:
 
 
 def by_seed(rows: Iterable[Row], value: Value) -> BySeed:
-    """A value of each finished run that has one, by seed."""
-    found = {row["seed"]: value(row) for row in rows if row["status"] == "finished"}
-    return {seed: one for seed, one in found.items() if one is not None}
+    """A value of each finished run that has one, by seed.
+
+    Raises: UserError if two runs have one seed: they are of two configurations, where a judge looks for one.
+    """
+    found: BySeed = {}
+    for row in rows:
+        one = value(row) if row["status"] == "finished" else None
+        if one is not None and row["seed"] in found:
+            raise UserError(
+                f"{row['directory']} is a second run of seed {row['seed']} of what the judge takes for one "
+                "configuration: a finding compares one of each kind"
+            )
+        if one is not None:
+            found[row["seed"]] = one
+    return found
 
 
 def select(rows: Iterable[Row], **wanted: Any) -> list[Row]:

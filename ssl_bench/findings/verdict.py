@@ -18,6 +18,8 @@ from ssl_bench.reporting.tables import Table
 
 Sign = Literal["above", "below", "not above", "not below"]
 LEVEL = 0.05
+# So many points beyond zero are as good as zero.
+MARGIN = 1.0
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,9 @@ def differences(
 
     Args:
         pairs: What is compared, in words, and the accuracies (shares of 1) of both by seed.
-        sign: Where the difference is predicted: ``above`` and ``below`` hold only where the corrected test tells it
-            from zero; ``not above`` and ``not below`` hold unless it tells it so.
+        sign: Where the difference is predicted. ``above`` and ``below`` are decided where the corrected test tells it
+            from zero; ``not above`` and ``not below`` also where all of its interval is less than a point beyond zero.
+            What is not told from zero is undecided: few seeds say little.
         least: How many points beyond zero the mean has to be for ``above`` and ``below``.
     """
     found = [paired_difference(dict(first), dict(second)) for _, first, second in pairs]
@@ -103,16 +106,22 @@ def _effect(what: str, found: Difference, sign: Sign, least: float) -> Effect:
         return Effect(what, None, None, None, 0, None)
     value = 100 * found.mean
     interval = None if found.interval is None else (100 * found.interval[0], 100 * found.interval[1])
-    held = None if found.corrected is None else _as_predicted(value, found.corrected < LEVEL, sign, least)
+    held = None if found.corrected is None else _as_predicted(value, interval, found.told_apart, sign, least)
     return Effect(what, value, interval, found.corrected, found.n, held)
 
 
-def _as_predicted(value: float, told: bool, sign: Sign, least: float) -> bool:
+def _as_predicted(
+    value: float, interval: tuple[float, float] | None, told: bool, sign: Sign, least: float
+) -> bool | None:
+    """Whether a difference in points is where it was predicted; ``None`` where the runs are too few to tell."""
+    if sign in ("below", "not below"):
+        turned = None if interval is None else (-interval[1], -interval[0])
+        return _as_predicted(-value, turned, told, "above" if sign == "below" else "not above", least)
     if sign == "above":
-        return told and value > least
-    if sign == "below":
-        return told and value < -least
-    return not (told and value > 0) if sign == "not above" else not (told and value < 0)
+        return value > least if told else None
+    if told:
+        return value < 0
+    return True if interval is not None and interval[1] < MARGIN else None
 
 
 def unit_interval(values: Sequence[float], limit: float = 1.0) -> tuple[float, float] | None:
