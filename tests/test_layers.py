@@ -9,6 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "ssl_bench"
 BASE = {"clock", "errors", "files", "memory", "seeds", "spec", "registry", "config", "overrides"} | {
     "corrected",
     "explaining",
+    "intervals",
     "processes",
     "stopping",
     "yaml_files",

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from scipy.stats import ttest_rel
+from scipy.stats import ttest_1samp, ttest_rel
 
 from ssl_bench.corrected import holm
+from ssl_bench.intervals import mean_interval
 from ssl_bench.reporting.numbers import NOTHING, operations, p_value, points
 from ssl_bench.reporting.paired import compare_pairs, not_told_apart, paired_difference
 
@@ -24,7 +25,14 @@ def test_the_difference_is_scipys_paired_test(n):
     assert found.mean == pytest.approx((first - second).mean())
     assert found.interval == pytest.approx((low, high))
     assert found.p == pytest.approx(test.pvalue)
-    assert found.turned.interval == pytest.approx((-high, -low))
+
+
+def test_the_interval_of_a_mean_is_scipys():
+    values = [0.1, 0.4, 0.35, -0.2]
+    expected = ttest_1samp(values, 0).confidence_interval(0.95)
+    assert mean_interval(values) == pytest.approx((expected.low, expected.high))
+    with pytest.raises(ValueError, match="two values"):
+        mean_interval([0.5])
 
 
 def test_only_shared_seeds_count():

@@ -19,6 +19,7 @@ from ssl_bench.files import write_json
 from ssl_bench.matrix import BASELINES
 from ssl_bench.reporting import report as write_report
 from ssl_bench.reporting.bands import band_row, mean_curves
+from ssl_bench.reporting.cautions import cautions
 from ssl_bench.reporting.collect import REFERENCES, collect
 from ssl_bench.reporting.figures import Span, column_edges
 from ssl_bench.reporting.groups import make_blocks
@@ -310,6 +311,64 @@ def test_other_images_under_one_name_are_another_dataset(tmp_path):
     make_run(tmp_path / "a", make_config("autoencoder"), fingerprint="aaaa")
     make_run(tmp_path / "b", make_config("simclr"), fingerprint="bbbb")
     assert [("aaaa" in block.dataset, len(block.main)) for block in blocks_of(tmp_path)] == [(True, 1), (False, 1)]
+
+
+def test_a_further_probe_of_one_seed_splits_no_configuration(tmp_path):
+    make_run(tmp_path / "runs", make_config("autoencoder", 0))
+    make_run(tmp_path / "runs", make_config("autoencoder", 1, evaluation={"probes": ["ridge"], "shots": [2]}))
+    make_run(tmp_path / "runs", make_config("mae", 0))
+    make_run(tmp_path / "runs", make_config("mae", 1, evaluation={"probes": ["finetune"], "finetune_epochs": 3}))
+    (block,) = blocks_of(tmp_path / "runs")
+    assert {group.label: group.linear.n for group in block.main} == {"autoencoder": 2, "mae": 2}
+    assert cautions(block) == []
+    make_run(tmp_path / "runs", make_config("simclr", 0, evaluation={"knn_k": [5]}))
+    (block,) = blocks_of(tmp_path / "runs")
+    assert any("do not compare strictly" in sentence for sentence in cautions(block))
+
+
+def test_trainings_and_backbones_that_differ_are_pointed_out(tmp_path):
+    make_run(tmp_path / "runs", make_config("autoencoder", training={"batch_size": 64, "learning_rate": 0.001}))
+    make_run(tmp_path / "runs", make_config("simclr", training={"batch_size": 64, "learning_rate": 0.003}))
+    (block,) = blocks_of(tmp_path / "runs")
+    assert cautions(block) == ["The trainings differ in their learning rates (0.001, 0.003)."]
+    other = {"name": "vit_micro", "embedding": "latent"}
+    make_run(tmp_path / "runs", make_config("mae", backbone=other, training={"learning_rate": 0.003}))
+    (block,) = blocks_of(tmp_path / "runs")
+    words = " ".join(cautions(block))
+    assert "batch sizes (256, 64)" in words
+    assert "not all on one backbone: resnet_micro, vit_micro." in words
+
+
+@pytest.mark.parametrize("key", ["linear_top1", "knn_top1"])
+def test_a_run_whose_accuracy_is_no_share_is_left_out(comparison, tmp_path, key):
+    broken = next((comparison / "runs").glob("autoencoder_seed1*"))
+    content = json.loads((broken / "evaluation.json").read_text())
+    content["snapshots"][-1][key] = 1.5
+    write_json(broken / "evaluation.json", content)
+    html, _, rows = report(tmp_path, comparison)
+    assert f"{key} is 1.5, which is no share in 0..1" in Page(html).text
+    assert broken.name not in {row["directory"] for row in rows}
+
+
+def test_half_times_are_of_the_seeds_that_were_followed(tmp_path):
+    paths = [make_run(tmp_path / "runs", make_config("autoencoder", seed)) for seed in range(3)]
+    for path in paths[1:]:
+        content = json.loads((path / "spectrum.json").read_text())
+        content["snapshots"] = content["snapshots"][-1:]
+        for band in content["pca"]:
+            band["half_time"] = None
+        write_json(path / "spectrum.json", content)
+    (block,) = blocks_of(tmp_path / "runs")
+    (group,) = block.main
+    row = band_row(group, group.measured, "pca", "relative_error")
+    assert [(times.half_time, times.reached, times.n) for times in row.bands] == [
+        (300.0, 1, 1),
+        (700.0, 1, 1),
+        (float("inf"), 0, 1),
+    ]
+    finals = [run.spectrum["pca"][0]["relative_error"] for run in group.measured]
+    assert row.bands[0].final == pytest.approx(statistics.fmean(finals))
+    assert (row.order_n, row.n) == (1, 3)
 
 
 def test_unequal_effort_is_pointed_out(comparison, tmp_path):

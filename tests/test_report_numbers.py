@@ -62,6 +62,10 @@ def test_pairs_say_what_was_tested_and_what_cannot_be(tmp_path):
     assert rows["simclr against autoencoder"][0] == "+40.7"
     assert rows["simclr against autoencoder"][-2:] == ["3", "yes"]
     assert compare_groups(block).tests == 1
+    assert (
+        "that could be tested, of each probe (1 of 3 of the linear probe)"
+        in pairs_table(block, compare_groups(block)).caption
+    )
 
 
 def test_effort_is_of_the_probe_where_several_snapshots_were_probed(tmp_path):

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from matplotlib.figure import Figure
-from scipy.stats import t as student
 
 from ssl_bench.corrected import holm
+from ssl_bench.intervals import mean_interval
 from ssl_bench.reporting.numbers import decimal, p_value
 from ssl_bench.reporting.paired import Difference, paired_difference
 from ssl_bench.reporting.tables import Table
@@ -128,6 +126,5 @@ def unit_interval(values: Sequence[float], limit: float = 1.0) -> tuple[float, f
     """The 95 % t interval of a mean of rank correlations, cut at ±``limit``; ``None`` for one value."""
     if len(values) < 2:
         return None
-    mean, error = statistics.fmean(values), statistics.stdev(values) / math.sqrt(len(values))
-    half = float(student.ppf(0.975, len(values) - 1)) * error
-    return max(mean - half, -limit), min(mean + half, limit)
+    low, high = mean_interval(values)
+    return max(low, -limit), min(high, limit)

@@ -19,6 +19,7 @@ from ssl_bench.spectrum.names import HALF_TIMES
 BASES = ("pca", "radial")
 Quantity = Literal["decodability", "relative_error"]
 QUANTITIES: tuple[Quantity, ...] = ("decodability", "relative_error")
+Bands = Sequence[dict[str, Any]]
 Edges = tuple[tuple[float, float], ...]
 Values = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -41,8 +42,9 @@ class Curves:
 class BandTimes:
     """One band of one configuration.
 
-    ``half_time`` is the median over seeds in samples seen, where *never* counts as infinite; ``None`` where nothing
-    was trained. ``reached`` of ``n`` seeds have one. ``final`` is the mean of the last snapshots.
+    ``half_time`` is the median in samples seen over the ``n`` seeds that were followed from their start, where *never*
+    counts as infinite; ``None`` where there is no such seed. ``reached`` of these ``n`` have one. ``final`` is the mean
+    of the last snapshots of all seeds.
     """
 
     half_time: float | None
@@ -97,21 +99,19 @@ def band_row(group: Group, runs: Sequence[Run], basis: str, quantity: Quantity) 
     spectra = [run.spectrum[basis] for run in runs if run.spectrum is not None]
     if any(band[quantity] is None for bands in spectra for band in bands):
         return None
-    trained = [run for run in runs if run.spectrum is not None and followed(run.directory, run.spectrum)]
-    times = tuple(
-        _times([bands[index] for bands in spectra], quantity, bool(trained)) for index in range(len(spectra[0]))
-    )
-    orders = [run.spectrum["order"][basis][HALF_TIMES[quantity]] for run in trained if run.spectrum is not None]
+    trained = [run.spectrum for run in runs if run.spectrum is not None and followed(run.directory, run.spectrum)]
+    times = tuple(_times(spectra, [one[basis] for one in trained], index, quantity) for index in range(len(spectra[0])))
+    orders = [one["order"][basis][HALF_TIMES[quantity]] for one in trained]
     found = [order for order in orders if order is not None]
     return BandRow(group, times, statistics.median(found) if found else None, len(found), len(runs))
 
 
-def _times(bands: Sequence[dict[str, Any]], quantity: Quantity, trained: bool) -> BandTimes:
-    given = [band[HALF_TIMES[quantity]] for band in bands]
+def _times(every: Sequence[Bands], trained: Sequence[Bands], index: int, quantity: Quantity) -> BandTimes:
+    given = [bands[index][HALF_TIMES[quantity]] for bands in trained]
     reached = sum(value is not None for value in given)
     median = float(np.median([math.inf if value is None else value for value in given])) if reached else math.inf
-    final = statistics.fmean(band[quantity] for band in bands)
-    return BandTimes(median if trained else None, reached, len(bands), final)
+    final = statistics.fmean(bands[index][quantity] for bands in every)
+    return BandTimes(median if trained else None, reached, len(given), final)
 
 
 def _curve(run: Run, basis: str, quantity: Quantity) -> dict[int, list[float]]:

@@ -11,7 +11,7 @@ from ssl_bench.reporting.numbers import count
 def cautions(block: Block) -> list[str]:
     """One sentence a difference among the configurations compared (not the reference lines); none if all is equal."""
     groups = [group for group in block.main if group.probed]
-    checks = (_seeds, _samples, _probe_settings, _backbones, _code)
+    checks = (_seeds, _samples, _training, _backbones, _probe_settings, _embeddings, _code)
     return [sentence for check in checks if (sentence := check(groups))]
 
 
@@ -27,6 +27,30 @@ def _samples(groups: list[Group]) -> str:
     return f"Training lengths differ, from {count(min(seen))} to {count(max(seen))} samples seen."
 
 
+def _training(groups: list[Group]) -> str:
+    """Of what a training is, the two that are most often chosen a configuration: learning rate and batch size."""
+    chosen = [group.config.training for group in groups]
+    values: dict[str, set[float | None]] = {
+        "learning rates": {one.learning_rate for one in chosen},
+        "batch sizes": {one.batch_size for one in chosen},
+    }
+    differing = [
+        f"{what} ({', '.join(sorted(_known(value) for value in found))})"
+        for what, found in values.items()
+        if len(found) > 1
+    ]
+    return f"The trainings differ in their {' and '.join(differing)}." if differing else ""
+
+
+def _known(value: float | None) -> str:
+    return "not said" if value is None else f"{value:g}"
+
+
+def _backbones(groups: list[Group]) -> str:
+    names = sorted({group.config.backbone.name for group in groups})
+    return f"The configurations are not all on one backbone: {', '.join(names)}." if len(names) > 1 else ""
+
+
 def _probe_settings(groups: list[Group]) -> str:
     settings = {
         json.dumps({key: value for key, value in group.settings.items() if key.startswith("evaluation.")})
@@ -38,7 +62,7 @@ def _probe_settings(groups: list[Group]) -> str:
     return "The probes were not all made with the same settings; their accuracies do not compare strictly."
 
 
-def _backbones(groups: list[Group]) -> str:
+def _embeddings(groups: list[Group]) -> str:
     embeddings: dict[str, set[str]] = {}
     for group in groups:
         chosen = group.config.backbone

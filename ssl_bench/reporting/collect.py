@@ -17,6 +17,10 @@ from ssl_bench.runs.summary import summarise_run
 
 # What counts as a reference line where no summary.json says so.
 REFERENCES = ("supervised", "random", "pixels")
+# Settings of an evaluation that touch neither the linear probe nor k-NN.
+OF_FURTHER_PROBES = ("probes", "shots", "draws", "finetune_epochs")
+# Parts of an entry of evaluation.json that are shares in 0..1.
+ACCURACIES = ("linear_top1", "knn_top1", "head_top1", "held_out_top1")
 
 
 @dataclass(frozen=True)
@@ -160,6 +164,7 @@ def _skipped(cell: dict[str, Any]) -> Notice:
 def _read(path: Path, reference: bool | None) -> Run:
     directory = RunDirectory(path)
     evaluation, spectrum = _optional(directory.evaluation_file), _optional(directory.spectrum_file)
+    _check_accuracies(directory.evaluation_file, evaluation)
     config = _as_measured(directory.config(), evaluation, spectrum)
     return Run(
         directory=directory,
@@ -170,6 +175,16 @@ def _read(path: Path, reference: bool | None) -> Run:
         spectrum=spectrum,
         reference=config.objective.name in REFERENCES if reference is None else reference,
     )
+
+
+def _check_accuracies(file: Path, evaluation: dict[str, Any] | None) -> None:
+    """Raises: UserError if an accuracy is not a share in 0..1; a mean of such numbers would look like any other."""
+    for entry in [] if evaluation is None else evaluation["snapshots"]:
+        found = {key: entry[key] for key in ACCURACIES if entry.get(key) is not None}
+        found |= {name: one["top1"] for name, one in entry.get("probes", {}).items()}
+        for name, value in found.items():
+            if not 0 <= value <= 1:
+                raise UserError(f"{file}: {name} is {value}, which is no share in 0..1")
 
 
 def _as_measured(config: Config, evaluation: dict[str, Any] | None, spectrum: dict[str, Any] | None) -> Config:
@@ -187,9 +202,13 @@ def _optional(file: Path) -> dict[str, Any] | None:
 
 
 def flat_settings(run: Run) -> dict[str, str]:
-    """Every setting that decides a run's numbers, by dotted key, as JSON text; without seed, places and mirrors."""
+    """Every setting that decides a run's numbers, by dotted key, as JSON text; without seed, places and mirrors.
+
+    Nor with what further probes were asked for: that decides no number by which configurations are compared.
+    """
     nested = run.config.model_dump(mode="json", exclude={"seed", "wandb"})
-    nested["evaluation"].pop("snapshot")
+    for key in ("snapshot", *OF_FURTHER_PROBES):
+        nested["evaluation"].pop(key)
     nested["analysis"].pop("snapshot")
     asked = ("evaluation.", "analysis.")
     return {key: json.dumps(value) for key, value in flatten(nested).items() if decides(key) or key.startswith(asked)}

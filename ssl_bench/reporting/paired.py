@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from scipy.stats import t as student
 
 from ssl_bench.corrected import holm
+from ssl_bench.intervals import CONFIDENCE, mean_interval
 
-CONFIDENCE = 0.95
 # Accuracies are counts over counts: differences closer than this are equal.
 EQUAL = 1e-12
 
@@ -44,12 +44,6 @@ class Difference:
         """Whether the two really differ, after correction."""
         return self.corrected is not None and self.corrected < 1 - CONFIDENCE
 
-    @property
-    def turned(self) -> Difference:
-        """Second less first."""
-        ends = None if self.interval is None else (-self.interval[1], -self.interval[0])
-        return replace(self, mean=None if self.mean is None else -self.mean, interval=ends)
-
 
 def paired_difference(first: BySeed, second: BySeed) -> Difference:
     """The paired t-test of two configurations, their accuracies by seed; ``corrected`` is not filled in."""
@@ -64,10 +58,8 @@ def paired_difference(first: BySeed, second: BySeed) -> Difference:
     if error < EQUAL:
         same = abs(mean) < EQUAL
         return Difference(len(differences), mean, (mean, mean) if same else None, 1.0 if same else None)
-    freedom = len(differences) - 1
-    half = float(student.ppf((1 + CONFIDENCE) / 2, freedom)) * error
-    p = 2 * float(student.sf(abs(mean) / error, freedom))
-    return Difference(len(differences), mean, (mean - half, mean + half), p)
+    p = 2 * float(student.sf(abs(mean) / error, len(differences) - 1))
+    return Difference(len(differences), mean, mean_interval(differences), p)
 
 
 def compare_pairs(values: Sequence[BySeed]) -> dict[tuple[int, int], Difference]:

@@ -26,9 +26,9 @@ def pairs_table(block: Block, compared: Compared) -> Table | None:
     return Table(
         caption=f"Differences on {block.dataset} over the seeds that two configurations share: of the linear probe and "
         "of k-NN, in points, with the 95 % interval of the mean difference and the p-value of a two-sided paired "
-        f"t-test, which takes the differences to be normal. Corrected by Holm over all {len(pairs)} pairs that can be "
-        "tested, of each probe; below 0.05 two configurations are told apart. With one seed nothing can be "
-        f"tested.{left_out}",
+        "t-test, which takes the differences to be normal. Corrected by Holm over the pairs that could be tested, "
+        f"of each probe ({compared.tests} of {len(pairs)} of the linear probe); below 0.05 two configurations are told "
+        f"apart. With one seed nothing can be tested.{left_out}",
         columns=(
             Cell("configurations"),
             Cell("linear top-1", "difference, points"),

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy.stats import t as student
-
-CONFIDENCE = 0.95
+from ssl_bench.intervals import mean_interval
 
 
 @dataclass(frozen=True)
@@ -37,8 +34,8 @@ def spread(values: Sequence[float], single: tuple[float, float] | None = None) -
     if len(values) == 1:
         return Spread(tuple(values), mean, None, single)
     sd = statistics.stdev(values)
-    half = float(student.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * sd / math.sqrt(len(values))
-    return Spread(tuple(values), mean, sd, (max(mean - half, 0.0), min(mean + half, 1.0)))
+    low, high = mean_interval(values)
+    return Spread(tuple(values), mean, sd, (max(low, 0.0), min(high, 1.0)))
 
 
 def overlap(one: tuple[float, float], other: tuple[float, float]) -> bool:

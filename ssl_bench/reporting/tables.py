@@ -173,8 +173,8 @@ def _band_table(
     final, reached = ("R²", "half of its final value") if quantity == "decodability" else ("error", "one half")
     return Table(
         caption=f"{QUANTITY_NAMES[quantity].capitalize()}, {BASIS_NAMES[basis]}, {block.dataset}: samples seen "
-        f"when a band first reached {reached} (median over seeds; start is before any training, never counts as later "
-        f"than all), and below it the {final} at the end (mean over seeds). Order is the rank correlation (gamma) of "
+        f"when a band first reached {reached} (median over seeds analyzed from their start on; start is before any "
+        f"training, never counts as later than all), and below it the {final} at the end (mean over seeds). Order is the rank correlation (gamma) of "
         "half-time with band number (median over seeds): 1 means band after band, from the "
         f"{'largest variance down' if basis == 'pca' else 'lowest frequency up'}. "
         "Below each band's range is its share of the images' variance.",

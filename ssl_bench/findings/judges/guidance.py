@@ -6,8 +6,6 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from scipy.stats import t as student
-
 from ssl_bench.findings.evidence import (
     BySeed,
     Evidence,
@@ -21,6 +19,7 @@ from ssl_bench.findings.evidence import (
 )
 from ssl_bench.findings.tables import spread_cell
 from ssl_bench.findings.verdict import Effect, Outcome, Verdict, differences
+from ssl_bench.intervals import mean_interval
 from ssl_bench.reporting.tables import Cell, Table
 from ssl_bench.reporting.tables import Row as Line
 
@@ -59,11 +58,10 @@ def _ratio(guided: BySeed, plain: BySeed) -> Effect:
     logs = [math.log(guided[seed] / plain[seed]) for seed in shared if plain[seed] > 0 and guided[seed] > 0]
     if len(logs) < 2:
         return Effect(what, math.exp(logs[0]) if logs else None, None, None, len(logs), None, unit="")
-    mean, error = statistics.fmean(logs), statistics.stdev(logs) / math.sqrt(len(logs))
-    half = float(student.ppf(0.975, len(logs) - 1)) * error
-    interval = math.exp(mean - half), math.exp(mean + half)
+    low, high = mean_interval(logs)
+    interval = math.exp(low), math.exp(high)
     within = EQUAL[0] <= interval[0] and interval[1] <= EQUAL[1]
-    return Effect(what, math.exp(mean), interval, None, len(logs), within, unit="")
+    return Effect(what, math.exp(statistics.fmean(logs)), interval, None, len(logs), within, unit="")
 
 
 def _table(rows: Sequence[Row], plain: Sequence[Row], small: Sequence[Row], large: Sequence[Row]) -> Table:
