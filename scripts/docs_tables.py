@@ -1,4 +1,4 @@
-"""The tables of the documentation that the code has the last word on. ``python -m scripts.docs_tables`` rewrites them.
+"""What the code has the last word on in the documentation. ``python -m scripts.docs_tables`` rewrites it.
 
 A table stands between ``<!-- table: KIND NAME -->`` and ``<!-- end -->``:
 
@@ -7,6 +7,8 @@ A table stands between ``<!-- table: KIND NAME -->`` and ``<!-- end -->``:
   is written by hand, in the last column, and stays;
 - ``names noises``: what ``ssl-bench list`` lists;
 - ``python``: what ``import ssl_bench`` gives, with its arguments.
+
+Between ``<!-- file: PATH -->`` and ``<!-- end -->`` stands the whole of a file, as a block of code.
 """
 
 from __future__ import annotations
@@ -39,6 +41,8 @@ from ssl_bench.targets import TARGETS
 
 ROOT = Path(__file__).parent.parent
 TABLE = re.compile(r"<!-- table: (?P<what>.*?) -->\n(?P<body>.*?)<!-- end -->", re.DOTALL)
+FILE = re.compile(r"<!-- file: (?P<path>.*?) -->\n.*?<!-- end -->", re.DOTALL)
+LANGUAGES = {".py": "python", ".toml": "toml"}
 SECTIONS: dict[str, type[BaseModel]] = {
     "run": config.Config,
     "objective": config.ObjectiveConfig,
@@ -61,13 +65,13 @@ EMPTY = "?"
 
 
 def renewed(text: str) -> str:
-    """A page with its tables made anew; what was written by hand in them stays."""
+    """A page with its tables and files made anew; what was written by hand in tables stays."""
 
     def anew(found: re.Match[str]) -> str:
         what, body = found.groups()
         return f"<!-- table: {what} -->\n{table(what, body)}<!-- end -->"
 
-    return TABLE.sub(anew, text)
+    return FILE.sub(lambda found: _whole(found["path"]), TABLE.sub(anew, text))
 
 
 def table(what: str, before: str = "") -> str:
@@ -84,6 +88,12 @@ def table(what: str, before: str = "") -> str:
     words = dict(re.findall(r"^\| `(.*?)`[ *]* \|.*\| (.*) \|$", before, re.MULTILINE))
     rows = ((key, values, default, words.get(key.strip("` *"), EMPTY)) for key, values, default in settings(names))
     return _lines(("key", "values", "default", ""), rows)
+
+
+def _whole(path: str) -> str:
+    """A file of this repository between its marks."""
+    file = ROOT / path
+    return f"<!-- file: {path} -->\n```{LANGUAGES[file.suffix]}\n{file.read_text()}```\n<!-- end -->"
 
 
 def options(words: list[str]) -> Iterator[tuple[str, str, str]]:

@@ -44,6 +44,14 @@ def test_every_command_and_every_section_of_settings_is_there():
     assert {model for model in models if model.model_fields} <= shown
 
 
+@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.*")), ids=lambda file: file.name)
+def test_examples_are_shown_whole(example):
+    """As text of the page: where pages are read without the site, nothing includes a file."""
+    shown = "\n".join((ROOT / page).read_text() for page in PAGES if page.startswith("docs/adding/"))
+    assert f"\n{example.read_text()}```\n" in shown
+    assert "--8" not in shown
+
+
 def commands():
     for name, command in typer.main.get_command(app).commands.items():
         below = getattr(command, "commands", None)
