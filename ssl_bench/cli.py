@@ -201,7 +201,7 @@ def report(
     if wandb is not None:
         from ssl_bench.reporting.wandb_mirror import mirror_report
 
-        files["wandb"] = mirror_report(directories, page, WandbConfig(mode=wandb.value, project=project))
+        files["wandb"] = mirror_report(page, WandbConfig(mode=wandb.value, project=project))
     show(files, as_json, lambda: [str(page), *([files["wandb"]] if "wandb" in files else [])])
 
 

@@ -199,12 +199,18 @@ def test_a_mirror_that_breaks_later_is_a_warning(tmp_path, monkeypatch, capsys):
     class Breaks:
         url, offline = "https://example.org/run", False
 
+        finished = 0
+
         def log(self, *_):
             raise RuntimeError("the service died")
+
+        def finish(self):
+            Breaks.finished += 1
 
     monkeypatch.setattr("ssl_bench.reporting.wandb_mirror.start_run", lambda *_, **__: Breaks())
     out, _ = comparison(tmp_path)
     app(["report", str(out), "--out", str(tmp_path / "report.html"), "--wandb", "online"], standalone_mode=False)
     said = capsys.readouterr()
     assert "the service died" in said.err
+    assert Breaks.finished == 1
     assert said.out.splitlines()[-1] == "https://example.org/run"

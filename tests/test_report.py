@@ -19,6 +19,7 @@ from ssl_bench.files import write_json
 from ssl_bench.matrix import BASELINES
 from ssl_bench.reporting import report as write_report
 from ssl_bench.reporting.bands import band_row, mean_curves
+from ssl_bench.reporting.capacity import capacity_sentence
 from ssl_bench.reporting.cautions import cautions
 from ssl_bench.reporting.collect import REFERENCES, collect
 from ssl_bench.reporting.figures import Span, column_edges
@@ -254,15 +255,49 @@ def test_headline_tells_no_difference_where_seeds_scatter(tmp_path):
 def test_headline_with_one_seed_tells_nothing_apart(tmp_path):
     words = headline_of(tmp_path, {"autoencoder": [0.3], "simclr": [0.9]}, {"pixels": [0.95]})
     assert "90.0 % (n = 1 seed; 95 % bootstrap interval over test images 88.0 to 92.0)" in words
-    assert "not told apart from autoencoder; against autoencoder the difference is +60.0 points" in words
-    assert "(one seed: not testable)" in words
-    assert "Without any training, pixels does at least as well" in words
+    assert "One seed cannot tell whether it is better than autoencoder" in words
+    assert "against autoencoder the difference is +60.0 points." in words
+    assert "chance is 10.0 %; without any training, pixels does at least as well." in words
+
+
+def test_headline_with_one_seed_names_four(tmp_path):
+    many = {name: [0.9 - 0.1 * place] for place, name in enumerate(["simclr", "mae", "autoencoder", "denoising"])}
+    many |= {"vicreg": [0.4], "byol": [0.3], "dino": [0.2]}
+    words = headline_of(tmp_path, many)
+    assert "better than mae, autoencoder, denoising, vicreg and 2 others: against mae" in words
+
+
+def test_the_first_sentence_says_where_learning_nothing_does_as_well(tmp_path):
+    top1s = {"autoencoder": [0.3, 0.32], "simclr": [0.4, 0.43]}
+    folder = make_comparison(tmp_path / "cmp", top1s, {"pixels": [0.95], "random": [0.9], "supervised": [0.97]})
+    (block,) = blocks_of(folder)
+    first, *rest = headline(block)
+    assert "without any training, pixels and random do at least as well." in first
+    assert "Reference lines: supervised 97.0 %, pixels 95.0 %, random 90.0 %." in rest
+
+
+def test_headline_of_reference_lines_alone_names_them(tmp_path):
+    (block,) = blocks_of(make_comparison(tmp_path / "cmp", {}, {"pixels": [0.6], "random": [0.5]}))
+    assert headline(block) == [
+        "On digits, only reference lines have a linear probe: pixels 60.0 %, random 50.0 %; chance is 10.0 %."
+    ]
+
+
+def test_what_embeddings_hold_stands_beside_the_untrained_backbone(tmp_path):
+    names = ["autoencoder", "simclr", "mae", "denoising", "byol", "dino"]
+    folder = make_comparison(tmp_path / "cmp", {name: [0.5] for name in names}, {"random": [0.4]})
+    (block,) = blocks_of(folder)
+    (words,) = capacity_sentence(block)
+    assert words.count("holds") == 4
+    assert re.search(r"; 2 more stand below; untrained \d+\.\d %\.$", words)
 
 
 def test_headline_names_ties(tmp_path):
     words = headline_of(tmp_path, {"autoencoder": [0.9, 0.8], "simclr": [0.8, 0.9]})
     assert "autoencoder and simclr share the highest mean linear probe: 85.0 %" in words
-    assert "not told apart" in words
+    assert "not told apart from" not in words, "of itself nothing is told apart"
+    words = headline_of(tmp_path / "three", {"autoencoder": [0.9, 0.8], "simclr": [0.8, 0.9], "mae": [0.5, 0.8]})
+    assert "They are not told apart from mae; autoencoder against mae the difference is +20.0 points" in words
 
 
 def test_failed_skipped_and_unfinished_are_listed(comparison, tmp_path):
@@ -561,6 +596,35 @@ def test_mistakes_are_the_users(comparison, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot be written to"):
         write_report([comparison], tmp_path / "file" / "report.html")
+
+
+def test_why_a_page_cannot_be_written_is_said_once(comparison, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError) as caught:
+        write_report([comparison], tmp_path / "file" / "report.html")
+    start = f"the report cannot be written to {tmp_path / 'file'}: "
+    assert str(caught.value) in {start + reason for reason in ("Not a directory", "File exists")}
+
+
+def test_a_folder_of_figures_that_cannot_be_is_named_and_nothing_written(comparison, tmp_path):
+    (tmp_path / "figures").touch()
+    with pytest.raises(UserError, match=r"folder of figures .*figures cannot be made: File exists"):
+        write_report([comparison], tmp_path / "out" / "report.html", tmp_path / "figures")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("suffix", [".md", ".csv", ".json"])
+def test_a_first_report_replaces_nobodys_files(comparison, tmp_path, suffix):
+    mine = tmp_path / f"notes{suffix}"
+    mine.write_text("mine, of years")
+    with pytest.raises(UserError, match=rf"notes\{suffix} is no report's"):
+        write_report([comparison], tmp_path / "notes.html")
+    assert mine.read_text() == "mine, of years"
+    assert not (tmp_path / "notes.html").exists()
+    mine.unlink()
+    page = write_report([comparison], tmp_path / "notes.html")
+    page.unlink()
+    assert write_report([comparison], page).exists(), "its own may be replaced"
 
 
 def test_nothing_is_written_if_rendering_fails(comparison, tmp_path):

@@ -43,6 +43,9 @@ def test_the_best_is_marked_only_where_it_can_be_told(tmp_path):
     assert marks == {"simclr": {"best"}, "mae": set(), "autoencoder": set(), "supervised": set()}
     single = {name: values[:1] for name, values in sure.items()}
     (block,) = blocks_of(make_comparison(tmp_path / "single", single))
+    assert all(row.cells[0].mark == "" for row in probe_table(block).rows), "not tested is not tied"
+    scattered = {"autoencoder": [0.88, 0.92, 0.9], "simclr": [0.9, 0.91, 0.92]}
+    (block,) = blocks_of(make_comparison(tmp_path / "tied", scattered))
     assert all(row.cells[0].mark == "tied best" for row in probe_table(block).rows)
     (block,) = blocks_of(make_comparison(tmp_path / "alone", {"simclr": [0.9, 0.8]}))
     assert probe_table(block).rows[0].cells[0].mark == "", "nothing is compared"

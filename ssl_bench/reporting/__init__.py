@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 # Records of runs and comparisons: FILE.json must not take their place.
 RECORDS = ("summary", "run", "evaluation", "spectrum", "heartbeat")
+# How the files beside a page begin: what begins otherwise is somebody else's.
+BEGINNINGS = {".md": "# Comparison on ", ".csv": "id,directory,objective,", ".json": '{\n "schema": '}
 
 
 def report(directories: Sequence[Path], file: Path, figures: Path | None = None) -> Path:
@@ -26,7 +29,8 @@ def report(directories: Sequence[Path], file: Path, figures: Path | None = None)
 
     Returns: ``file``.
 
-    Raises: UserError if there is no finished run, a stored file is damaged, or ``file`` cannot be written.
+    Raises: UserError if there is no finished run, a stored file is damaged, ``file`` or ``figures`` cannot be written,
+        or a file that no report wrote would be replaced.
     """
     from ssl_bench.files import replace_file
     from ssl_bench.reporting.collect import collect
@@ -36,14 +40,39 @@ def report(directories: Sequence[Path], file: Path, figures: Path | None = None)
         raise UserError(f"a report is a page and cannot be {file}: choose a name that ends in .html")
     if file.stem in RECORDS:
         raise UserError(f"the data of a report named {file.name} would replace {file.stem}.json: choose another name")
+    _check_beside(file)
     # All are made before the first is written: a report is there in full or not at all.
     made = _of_sound_runs(collect(directories), lambda collection: _files(collection, file, figures))
-    try:
-        for path, content in made.items():
+    if figures is not None:
+        _make_folder(Path(figures))
+    for path, content in made.items():
+        try:
             replace_file(path, functools.partial(_write, content))
-    except OSError as error:
-        raise UserError(f"the report cannot be written to {file.parent}: {error.strerror or error}") from error
+        except OSError as error:
+            raise UserError(f"the report cannot be written to {path.parent}: {_reason(error)}") from error
     return file
+
+
+def _check_beside(file: Path) -> None:
+    """Raises: UserError if a first report would replace a file beside it that no report wrote."""
+    if file.exists():
+        return
+    for suffix, beginning in BEGINNINGS.items():
+        path = file.with_suffix(suffix)
+        if path.is_file() and not path.read_bytes().startswith(beginning.encode()):
+            raise UserError(f"{path} is no report's, and {file.name} would replace it: choose another name")
+
+
+def _make_folder(figures: Path) -> None:
+    """Raises: UserError if there can be no such folder."""
+    try:
+        figures.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"the folder of figures {figures} cannot be made: {_reason(error)}") from error
+
+
+def _reason(error: OSError) -> str:
+    return os.strerror(error.errno) if error.errno else str(error)
 
 
 def _of_sound_runs(collection: Collection, make: Callable[[Collection], dict[Path, bytes]]) -> dict[Path, bytes]:

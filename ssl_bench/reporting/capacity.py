@@ -10,15 +10,21 @@ from ssl_bench.reporting.numbers import decimal, percent
 
 # Of the bases that are measured, the one that tells coarse from fine; its first band is the lowest frequencies.
 BASIS = "radial"
+UNTRAINED = "random"
+# More configurations than this make no sentence.
+SHOWN = 4
 
 
 def capacity_sentence(block: Block) -> list[str]:
     """Of each configuration compared, what can be read linearly of the images: of all bands, the lowest, the highest.
 
-    Means over seeds; nothing if none was analyzed.
+    Means over seeds, of the best few, and beside them what the untrained backbone holds; nothing if none was analyzed.
     """
     words = [text for group in block.main if (text := _group(group))]
-    return [f"What can be read linearly from the embeddings: {'; '.join(words)}."] if words else []
+    if not words:
+        return []
+    more = [f"{len(words) - SHOWN} more stand below"] if len(words) > SHOWN else []
+    return [f"What can be read linearly from the embeddings: {'; '.join([*words[:SHOWN], *more, *_untrained(block)])}."]
 
 
 def held(run: Run) -> tuple[float, float, float] | None:
@@ -36,11 +42,28 @@ def held(run: Run) -> tuple[float, float, float] | None:
     return total, known[0], known[-1]
 
 
-def _group(group: Group) -> str:
+def _untrained(block: Block) -> list[str]:
+    """What a backbone holds before it has learned anything; named where there are several."""
+    groups = [group for group in block.references if group.config.objective.name == UNTRAINED]
+    found = [(group.config.backbone.name, means[0]) for group in groups if (means := _means(group)) is not None]
+    named = len(found) > 1
+    return [f"untrained{f' {name}' if named else ''} {percent(total)} %" for name, total in found[:SHOWN]]
+
+
+def _means(group: Group) -> tuple[float, float, float] | None:
+    """Means over seeds of what :func:`held` gives."""
     found = [one for run in group.measured if (one := held(run)) is not None]
     if not found:
-        return ""
+        return None
     total, low, high = (statistics.fmean(values) for values in zip(*found, strict=True))
+    return total, low, high
+
+
+def _group(group: Group) -> str:
+    means = _means(group)
+    if means is None:
+        return ""
+    total, low, high = means
     return (
         f"{group.label} holds {percent(total)} % of the images' variance "
         f"(R² {decimal(low)} of the lowest frequencies, {decimal(high)} of the highest)"

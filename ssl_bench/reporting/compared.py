@@ -18,8 +18,11 @@ class Compared:
 
     @property
     def best(self) -> tuple[Group, ...]:
-        """The one of highest mean linear probe, and those not told apart from it; empty if nothing is compared."""
-        if len(self.groups) < 2:
+        """The one of highest mean linear probe, and those not told apart from it; empty if it was tested against none.
+
+        Not tested is not the same as tested and not told apart.
+        """
+        if all(self.linear[0, place].p is None for place in range(1, len(self.groups))):
             return ()
         return tuple(self.groups[place] for place in not_told_apart(self.linear, len(self.groups)))
 

@@ -70,9 +70,12 @@ def compare_pairs(values: Sequence[BySeed]) -> dict[tuple[int, int], Difference]
     return {pair: replace(one, corrected=p) for pair, one, p in zip(pairs, found, corrected, strict=True)}
 
 
-def not_told_apart(differences: Mapping[tuple[int, int], Difference], count: int) -> list[int]:
-    """Places of those not told apart from the first of ``count`` configurations, which is the best: itself included."""
-    return [0, *(other for other in range(1, count) if not _below(differences[0, other]))]
+def not_told_apart(differences: Mapping[tuple[int, int], Difference], count: int, best: int = 0) -> list[int]:
+    """Of ``count`` configurations, best first, the places from ``best`` on that are not told apart from it: itself too.
+
+    ``best`` is another than the first where several have the same mean.
+    """
+    return [best, *(other for other in range(best + 1, count) if not _below(differences[best, other]))]
 
 
 def _below(difference: Difference) -> bool:

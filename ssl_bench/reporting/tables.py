@@ -174,9 +174,9 @@ def _band_table(
     return Table(
         caption=f"{QUANTITY_NAMES[quantity].capitalize()}, {BASIS_NAMES[basis]}, {block.dataset}: samples seen "
         f"when a band first reached {reached} (median over seeds analyzed from their start on; start is before any "
-        f"training, never counts as later than all), and below it the {final} at the end (mean over seeds). Order is the rank correlation (gamma) of "
-        "half-time with band number (median over seeds): 1 means band after band, from the "
-        f"{'largest variance down' if basis == 'pca' else 'lowest frequency up'}. "
+        f"training, never counts as later than all), and below it the {final} at the end (mean over seeds). "
+        "Order is the rank correlation (gamma) of half-time with band number (median over seeds): 1 means band "
+        f"after band, from the {'largest variance down' if basis == 'pca' else 'lowest frequency up'}. "
         "Below each band's range is its share of the images' variance.",
         columns=(Cell("configuration"), *columns, Cell("order", "rank correlation"), Cell("n", "seeds")),
         rows=tuple(_band_cells(row, final) for row in rows),

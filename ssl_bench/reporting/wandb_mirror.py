@@ -9,9 +9,7 @@ from typing import Any
 
 from ssl_bench.config import WandbConfig
 from ssl_bench.errors import warn
-from ssl_bench.reporting.collect import collect
-from ssl_bench.reporting.groups import Block, Group, make_blocks
-from ssl_bench.reporting.headline import headline
+from ssl_bench.files import read_json
 from ssl_bench.wandb_runs import start_run
 
 COLUMNS = ("dataset", "configuration", "reference", "linear_top1", "sd", "seeds", "low", "high", "knn_top1", "chance")
@@ -19,11 +17,10 @@ COLUMNS = ("dataset", "configuration", "reference", "linear_top1", "sd", "seeds"
 SUFFIXES = (".html", ".md", ".csv", ".json")
 
 
-def mirror_report(directories: Sequence[Path], page: Path, asked: WandbConfig) -> str:
-    """Mirror a report that is written; its files stay the truth.
+def mirror_report(page: Path, asked: WandbConfig) -> str:
+    """Mirror a report that is written; its files stay the truth, and are all that is mirrored.
 
     Args:
-        directories: What it reports on.
         page: Its page; what wandb keeps lies in ``wandb`` beside it.
         asked: Project and mode, which is not ``disabled``.
 
@@ -31,39 +28,39 @@ def mirror_report(directories: Sequence[Path], page: Path, asked: WandbConfig) -
 
     Raises: UserError if it could not be started. A failure later is a warning.
     """
-    blocks, _ = make_blocks(collect(directories).runs)
     run = start_run(asked, page.parent, name=page.stem, job_type="report")
     try:
-        _tell(run, blocks, page)
+        try:
+            _tell(run, read_json(page.with_suffix(".json"))["sections"], page)
+        finally:
+            run.finish()
     except Exception as error:  # whatever a mirror runs into, the report is there
         warn(f"wandb failed ({error}): the report is written, its mirror is not whole")
     return str(run.settings.sync_dir if run.offline else run.url)
 
 
-def _tell(run: Any, blocks: Sequence[Block], page: Path) -> None:
-    """Send everything, and finish."""
+def _tell(run: Any, sections: Sequence[dict[str, Any]], page: Path) -> None:
+    """Send everything."""
     import wandb
 
-    rows = [_row(block, group) for block in blocks for group in block.groups]
+    rows = [_row(section, one) for section in sections for one in section["configurations"]]
     table = wandb.Table(columns=list(COLUMNS), data=[list(row) for row in rows])
     run.log({"probes": table, "report": wandb.Html(page.read_text(encoding="utf-8"), inject=False)})
-    for block in blocks:
-        run.summary[f"{block.dataset}/headline"] = " ".join(headline(block))
-        for group in block.groups:
-            if group.linear is not None:
-                run.summary[f"{block.dataset}/{group.label}/linear_top1"] = group.linear.mean
+    for section in sections:
+        run.summary[f"{section['dataset']}/headline"] = " ".join(section["headline"])
+        for one in section["configurations"]:
+            if one["linear_top1"] is not None:
+                run.summary[f"{section['dataset']}/{one['label']}/linear_top1"] = one["linear_top1"]["mean"]
     files = wandb.Artifact(re.sub(r"[^A-Za-z0-9_.-]+", "_", page.stem)[:100], type="report")
     for file in [page.with_suffix(suffix) for suffix in SUFFIXES]:
         if file.is_file():
             files.add_file(str(file))
     run.log_artifact(files)
-    run.finish()
 
 
-def _row(block: Block, group: Group) -> tuple[Any, ...]:
+def _row(section: dict[str, Any], one: dict[str, Any]) -> tuple[Any, ...]:
     """A configuration, accuracies in 0..1; ``None`` where there is no number."""
-    linear, knn = group.linear, group.knn
-    low, high = (None, None) if linear is None or linear.interval is None else linear.interval
-    means = (None, None, 0) if linear is None else (linear.mean, linear.sd, linear.n)
-    neighbours = None if knn is None else knn.mean
-    return block.dataset, group.label, group.reference, *means, low, high, neighbours, block.chance
+    linear, knn = one["linear_top1"] or {}, one["knn_top1"] or {}
+    low, high = linear.get("interval") or (None, None)
+    means = linear.get("mean"), linear.get("sd"), linear.get("n", 0)
+    return (section["dataset"], one["label"], one["reference"], *means, low, high, knn.get("mean"), section["chance"])
