@@ -3,6 +3,7 @@
 import base64
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from ssl_bench.reporting.answer import BandCell
 from ssl_bench.reporting.drawings import Drawing, Panel
 from ssl_bench.reporting.figures import power_of_ten
 from ssl_bench.reporting.live_data import as_json
-from ssl_bench.reporting.palette import LEVELS, dash, level, line_colour, names, variables
+from ssl_bench.reporting.more_tables import _metric_cell
+from ssl_bench.reporting.palette import DASHES, LEVELS, SVG_DASHES, dash, level, line_colour, names, variables
 from ssl_bench.reporting.papers import _drawn, _free, _plain
 from ssl_bench.reporting.pictures import Row, Sheet, pixels_of, side_for, strips
 from ssl_bench.reporting.render import SCRIPTS, script
@@ -117,3 +119,17 @@ def test_figures_in_the_page_follow_its_scheme_and_have_no_style():
     assert "<style" not in text
     assert 'aria-label="said &quot;so&quot; &lt;b&gt;"' in text
     assert set(names().values()) >= {"var(--ink)", "var(--h0)", "var(--s7)"}
+
+
+def test_a_fourth_reference_line_has_dashes_of_its_own():
+    assert len({dash(index, True) for index in range(4)}) == 4
+    assert len(DASHES) == len(SVG_DASHES) == len(set(SVG_DASHES))
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [((10.0, 11.0), "10.5 ± 0.7"), ((0.25, 0.26), "0.255 ± 0.007"), ((300.0, 302.0), "301 ± 1"), ((2.5,), "2.50")],
+)
+def test_a_mean_and_its_deviation_have_like_digits(values, text):
+    runs = [SimpleNamespace(summary={"spectrum": {"embedding": {"rankme": value}}}) for value in values]
+    assert _metric_cell(SimpleNamespace(measured=runs), "rankme").text == text

@@ -82,6 +82,13 @@ def by_edges(groups: Sequence[Group], basis: str) -> dict[Edges, list[tuple[Grou
     return found
 
 
+def chance_of(runs: Sequence[Run], basis: str) -> list[float] | None:
+    """What as many random directions hold of each band; ``None`` where that was not measured."""
+    bands = [] if runs[0].spectrum is None else runs[0].spectrum[basis]
+    chance = [band.get("decodability_chance") for band in bands]
+    return chance if chance and all(value is not None for value in chance) else None
+
+
 def mean_curves(runs: Sequence[Run], basis: str, quantity: Quantity) -> Curves | None:
     """Over seeds at the snapshots all runs have; ``None`` without the quantity, or without such a snapshot."""
     curves = [_curve(run, basis, quantity) for run in runs]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ssl_bench.reporting.bands import QUANTITIES, Curves, Edges, Quantity, by_edges, mean_curves
+from ssl_bench.reporting.bands import QUANTITIES, Curves, Edges, Quantity, by_edges, chance_of, mean_curves
 from ssl_bench.reporting.collect import Run
 from ssl_bench.reporting.content import Section
 from ssl_bench.reporting.drawings import numbered
@@ -85,7 +85,8 @@ def _curves(block: Block, group: Group, runs: Sequence[Run], basis: str) -> list
     for quantity in QUANTITIES:
         curves = mean_curves(runs, basis, quantity)
         if curves is not None:
-            found.append(_curve(place, quantity, curves) | _chance(runs, basis, quantity))
+            chance = chance_of(runs, basis) if quantity == "decodability" else None
+            found.append(_curve(place, quantity, curves) | ({} if chance is None else {"chance": chance}))
     return found
 
 
@@ -99,14 +100,6 @@ def _curve(place: int, quantity: Quantity, curves: Curves) -> dict[str, Any]:
         "mean": curves.values,
         **seeds,
     }
-
-
-def _chance(runs: Sequence[Run], basis: str, quantity: Quantity) -> dict[str, Any]:
-    """What as many random directions hold of each band."""
-    bands = [] if runs[0].spectrum is None else runs[0].spectrum[basis]
-    chance = [band.get("decodability_chance") for band in bands]
-    known = quantity == "decodability" and all(value is not None for value in chance)
-    return {"chance": chance} if known else {}
 
 
 def _plain(value: Any) -> Any:

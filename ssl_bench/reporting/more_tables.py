@@ -168,8 +168,10 @@ def _metric_cell(group: Group, name: str) -> Cell:
     known = [value for value in values if value is not None]
     if not known:
         return Cell(NOTHING)
-    mean = _three(statistics.fmean(known))
-    return Cell(f"{mean} ± {_three(statistics.stdev(known))}" if len(known) > 1 else mean)
+    mean = statistics.fmean(known)
+    places = _places(mean)
+    deviation = f" ± {decimal(statistics.stdev(known), places)}" if len(known) > 1 else ""
+    return Cell(decimal(mean, places) + deviation)
 
 
 def _correlation_cell(found: dict[str, Any] | None) -> Cell:
@@ -185,6 +187,6 @@ def _percents(values: Sequence[float]) -> str:
     return f"{mean} ± {percent(statistics.stdev(values))}" if len(values) > 1 else mean
 
 
-def _three(value: float) -> str:
-    """Three digits, without an exponent."""
-    return decimal(value, max(0, 2 - len(str(int(abs(value)))) + 1)) if abs(value) >= 1 else decimal(value, 3)
+def _places(value: float) -> int:
+    """How many places a number of three digits has behind the point; three below 1."""
+    return max(0, 3 - len(str(int(abs(value))))) if abs(value) >= 1 else 3

@@ -15,8 +15,8 @@ LEVELS = 21
 # Told apart also without colour vision as far as eight can be, and at least 3:1 against the paper of their scheme.
 LINES = ("#1f6fb4", "#c2410c", "#16794a", "#7a4fb5", "#8a6100", "#0b7285", "#b02a73", "#5f6b2d")
 DARK_LINES = ("#6fb4f2", "#ff9466", "#62d39a", "#bfa0f5", "#e6b84d", "#55cbdc", "#f58cc1", "#b9c46c")
-DASHES = ("solid", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
-SVG_DASHES = ("", "6 3", "2 2", "8 3 2 3")
+DASHES = ("solid", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), (0, (9, 2, 1.5, 2, 1.5, 2)))
+SVG_DASHES = ("", "6 3", "2 2", "8 3 2 3", "12 3 2 3 2 3")
 
 
 def heat_levels() -> list[str]:

@@ -52,7 +52,7 @@ class Strip:
 
 
 def sheets(block: Block) -> list[Sheet]:
-    """The test images, once, and what the lowest seed of each configuration makes of them through training.
+    """The test images, and below them what the lowest seed of each configuration makes of them through training.
 
     Raises: UserError if a file of examples is damaged.
     """
@@ -60,7 +60,7 @@ def sheets(block: Block) -> list[Sheet]:
 
 
 def noisy_sheets(block: Block) -> list[Sheet]:
-    """The test images, once, and as each configuration that corrupts its input is shown them.
+    """The test images, and below them as each configuration that corrupts its input is shown them.
 
     Raises: UserError if a file of examples is damaged.
     """
@@ -79,7 +79,6 @@ def side_for(all_sheets: Sequence[Sheet]) -> int:
 
 
 def _beside_originals(block: Block, made: Any) -> list[Sheet]:
-    originals: dict[bytes, Sheet] = {}
     found: list[Sheet] = []
     for group in block.groups:
         run = next((run for run in group.measured if run.directory.arrays_file.exists()), None)
@@ -87,12 +86,8 @@ def _beside_originals(block: Block, made: Any) -> list[Sheet]:
         rows = () if run is None else tuple(made(run, tensors))
         if run is None or not rows or "images" not in tensors:
             continue
-        images = pixels_of(tensors["images"])
-        if images.tobytes() not in originals:
-            label = "test images" if not originals else "test images of what follows"
-            originals[images.tobytes()] = Sheet(label, "", (Row("as they are", images),))
-            found.append(originals[images.tobytes()])
-        found.append(Sheet(group.label, _seed(group, run), rows))
+        originals = Row("test images as they are", pixels_of(tensors["images"]))
+        found.append(Sheet(group.label, _seed(group, run), (originals, *rows)))
     return found
 
 

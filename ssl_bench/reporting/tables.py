@@ -6,7 +6,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ssl_bench.reporting.bands import BASES, QUANTITIES, BandRow, BandTimes, Edges, Quantity, band_row, by_edges
+from ssl_bench.reporting.bands import (
+    BASES,
+    QUANTITIES,
+    BandRow,
+    BandTimes,
+    Edges,
+    Quantity,
+    band_row,
+    by_edges,
+    chance_of,
+)
 from ssl_bench.reporting.collect import Run
 from ssl_bench.reporting.compared import compare_groups
 from ssl_bench.reporting.groups import Block, Group
@@ -156,7 +166,9 @@ def band_tables(block: Block, basis: str, quantity: Quantity) -> list[Table]:
     for cut, members in by_edges(block.groups, basis).items():
         rows = [row for group, runs in members if (row := band_row(group, runs, basis, quantity)) is not None]
         if rows:
-            tables.append(_band_table(block, basis, quantity, cut, rows, _fractions(members[0][1][0], basis)))
+            fractions = _fractions(members[0][1][0], basis)
+            chances = _chance_rows(members, basis) if quantity == "decodability" else []
+            tables.append(_band_table(block, basis, quantity, cut, rows, fractions, chances))
     return tables
 
 
@@ -166,7 +178,13 @@ def all_band_tables(block: Block) -> list[Table]:
 
 
 def _band_table(
-    block: Block, basis: str, quantity: Quantity, cut: Edges, rows: Sequence[BandRow], fractions: Sequence[float]
+    block: Block,
+    basis: str,
+    quantity: Quantity,
+    cut: Edges,
+    rows: Sequence[BandRow],
+    fractions: Sequence[float],
+    chances: Sequence[Row],
 ) -> Table:
     ranges = [band_range(basis, low, high) for low, high in cut]
     columns = [Cell(text, f"{percent(share)} %") for text, share in zip(ranges, fractions, strict=True)]
@@ -177,10 +195,29 @@ def _band_table(
         f"training, never counts as later than all), and below it the {final} at the end (mean over seeds). "
         "Order is the rank correlation (gamma) of half-time with band number (median over seeds): 1 means band "
         f"after band, from the {'largest variance down' if basis == 'pca' else 'lowest frequency up'}. "
-        "Below each band's range is its share of the images' variance.",
+        "Below each band's range is its share of the images' variance."
+        + (" Chance is what as many random directions of the images hold." if chances else ""),
         columns=(Cell("configuration"), *columns, Cell("order", "rank correlation"), Cell("n", "seeds")),
-        rows=tuple(_band_cells(row, final) for row in rows),
+        rows=(*(_band_cells(row, final) for row in rows), *chances),
     )
+
+
+def _chance_rows(members: Sequence[tuple[Group, Sequence[Run]]], basis: str) -> list[Row]:
+    """A line of chance for each width of the embeddings: of whom, if there are several."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for group, runs in members:
+        values = chance_of(runs, basis)
+        if values is not None:
+            found.setdefault(tuple(decimal(value) for value in values), []).append(group.label)
+    rest = (Cell(NOTHING), Cell(NOTHING))
+    return [
+        Row((Cell("chance", ", ".join(labels) if len(found) > 1 else ""), *_chance_cells(texts), *rest), reference=True)
+        for texts, labels in found.items()
+    ]
+
+
+def _chance_cells(texts: Sequence[str]) -> list[Cell]:
+    return [Cell(NOTHING, f"R² {text}") for text in texts]
 
 
 def _band_cells(row: BandRow, final: str) -> Row:

@@ -13,8 +13,8 @@ class Bands {
     this.quantity = "decodability";
     this.band = 0;
     this.samples = Infinity;
-    this.last = null;
-    choice.boxes(this.part("chooser"), new Set(data.bases.flatMap((basis) => basis.curves.map((one) => one.configuration))));
+    this.possible = new Set(data.bases.flatMap((basis) => basis.curves.map((one) => one.configuration)));
+    choice.boxes(this.part("chooser"), this.possible);
     this.#control();
     choice.follow(() => this.draw());
     this.draw();
@@ -45,7 +45,7 @@ class Bands {
     const options = this.part("band");
     options.replaceChildren();
     this.basis.bands.forEach((text, index) => html(options, "option", { value: index }, `${text} (${this.basis.shares[index]}\u00a0%)`));
-    this.part("none").hidden = this.curves.length > 0;
+    this.choice.explain(this.part, this.possible, !this.curves.length);
     this.part("low").textContent = this.quantity === "decodability" ? "R\u00b2 0 or less" : "error 1 or more";
     this.part("high").textContent = this.quantity === "decodability" ? "1" : "0";
     this.part("maps").replaceChildren();
@@ -75,6 +75,13 @@ class Bands {
     return list.findLast((one) => one <= samples) ?? list[0];
   }
 
+  /** In words, after how many samples a curve's value at the cursor is: its own, not the cursor's, where they differ. */
+  #after(curve) {
+    const own = this.#nearest(curve.samples, this.samples);
+    const place = own === this.samples ? "" : own > this.samples ? ", its first" : own === curve.samples.at(-1) ? ", its last" : "";
+    return `after ${count(own)} samples${place}`;
+  }
+
   /** Value, lowest and highest of a curve at the snapshot the cursor is on, or the last one before it. */
   #at(curve, band, samples = this.samples) {
     const row = curve.samples.indexOf(this.#nearest(curve.samples, samples));
@@ -89,7 +96,7 @@ class Bands {
     const found = this.#at(curve, this.band);
     const seeds = found.low === undefined ? "one seed" : `${decimal(found.low)} to ${decimal(found.high)} over ${curve.n} seeds`;
     const where = `${this.#configuration(curve).label}, ${this.basis.unit} ${this.basis.bands[this.band]}`;
-    return `${where}, after ${count(this.samples)} samples: ${NAMES[this.quantity]} ${decimal(found.mean)} (${seeds}).`;
+    return `${where}, ${this.#after(curve)}: ${NAMES[this.quantity]} ${decimal(found.mean)} (${seeds}).`;
   }
 
   /** One configuration's map; returns what moves its cursor. */
@@ -105,8 +112,7 @@ class Bands {
     const x = logScale(this.all, MAP.left + 5, MAP.width - MAP.right - 8);
     const name = `${configuration.label}: ${NAMES[this.quantity]} by band and samples seen; arrow keys move the cursor`;
     const drawing = svg(figure, "svg", { viewBox: `0 0 ${MAP.width} ${bottom + MAP.bottom}`, role: "group", "aria-label": name, tabindex: 0, class: "map" });
-    const borders = curve.samples.map((one, index) => (index ? (x(curve.samples[index - 1]) + x(one)) / 2 : MAP.left));
-    borders.push(MAP.width - MAP.right);
+    const borders = this.#borders(curve.samples.map(x), curve.samples[0] === this.all[0]);
     curve.mean.forEach((values, row) => values.forEach((value, band) => {
       const learned = this.quantity === "decodability" ? value : 1 - value;
       const fill = value === null ? "var(--soft)" : `var(--h${Math.round(clamp(learned, 0, 1) * (this.data.levels - 1))})`;
@@ -129,6 +135,14 @@ class Bands {
         time.setAttribute("x2", x(this.samples));
       }
     };
+  }
+
+  /** Borders of a map's cells, halfway between snapshots; the outer ones end with what was seen. */
+  #borders(places, fromStart) {
+    const [left, right] = [MAP.left, MAP.width - MAP.right];
+    if (places.length === 1) return [left, right];
+    const inner = places.slice(1).map((place, index) => (places[index] + place) / 2);
+    return [fromStart ? left : places[0], ...inner, Math.min(2 * places.at(-1) - inner.at(-1), right)];
   }
 
   #listen(drawing, curve, x, bands) {
@@ -165,7 +179,8 @@ class Bands {
   #profile() {
     const host = this.part("profile");
     host.replaceChildren();
-    html(host, "figcaption", {}, `All bands after ${count(this.samples)} samples`);
+    const own = this.curves.some((one) => !one.samples.includes(this.samples)) ? " (or as many as the table says)" : "";
+    html(host, "figcaption", {}, `All bands after ${count(this.samples)} samples${own}`);
     const [y, ticks] = this.#vertical();
     const step = (this.cut.width - this.cut.left - this.cut.right) / this.basis.bands.length;
     const x = (band) => this.cut.left + (band + 0.5) * step;
@@ -191,7 +206,8 @@ class Bands {
     svg(drawing, "line", { class: "time", x1: x(this.samples), x2: x(this.samples), y1: this.cut.top, y2: this.cut.height - this.cut.bottom });
     if (this.quantity === "relative_error") svg(drawing, "line", { class: "chance", x1: this.cut.left, x2: this.cut.width - this.cut.right, y1: y(0.5), y2: y(0.5) });
     for (const one of this.curves) {
-      const at = one.samples.length > 1 ? one.samples : [this.all[0], this.all.at(-1)];
+      // What is never trained stays as it is.
+      const at = one.samples.at(-1) === 0 ? [this.all[0], this.all.at(-1)] : one.samples;
       this.#line(drawing, one, at.map((samples) => [x(samples), this.#at(one, this.band, samples)]), y);
     }
   }
@@ -213,6 +229,7 @@ class Bands {
       const name = html(row, "th", { scope: "row" });
       swatch(name, this.#configuration(one));
       html(name, "span", {}, this.#configuration(one).label);
+      if (!one.samples.includes(this.samples)) html(name, "small", {}, this.#after(one));
       const found = this.#at(one, this.band);
       html(row, "td", {}, decimal(found.mean));
       html(row, "td", {}, found.low === undefined ? "one seed" : `${decimal(found.low)} to ${decimal(found.high)}`);

@@ -7,6 +7,13 @@ class Choice {
     this.listeners = [];
   }
 
+  /** Say why a chart that can show these configurations shows none: nothing is chosen, or nothing chosen is there. */
+  explain(part, possible, isEmpty) {
+    const isNobody = ![...possible].some((index) => this.shown.has(index));
+    part("nobody").hidden = !isNobody;
+    part("none").hidden = isNobody || !isEmpty;
+  }
+
   /** Call whenever the choice changes. */
   follow(listener) {
     this.listeners.push(listener);

@@ -16,7 +16,8 @@ class Effort {
     const [axis, measure] = ["axis", "measure"].map(this.part);
     for (const name of new Set(data.accuracy.map((one) => one.measure))) html(measure, "option", {}, name);
     for (const select of [axis, measure]) select.addEventListener("change", () => this.draw());
-    choice.boxes(this.part("chooser"), new Set(data.accuracy.map((one) => one.configuration)));
+    this.possible = new Set(data.accuracy.map((one) => one.configuration));
+    choice.boxes(this.part("chooser"), this.possible);
     choice.follow(() => this.draw());
     this.draw();
   }
@@ -26,7 +27,7 @@ class Effort {
     this.axis = this.part("axis").value;
     const shown = (one) => one.measure === this.part("measure").value && this.choice.shown.has(one.configuration);
     this.curves = this.data.accuracy.filter((one) => shown(one) && one[this.axis].every((value) => value !== null));
-    this.part("none").hidden = this.curves.length > 0;
+    this.choice.explain(this.part, this.possible, !this.curves.length);
     const host = this.part("chart");
     host.replaceChildren();
     this.box = fitting(CHART, host);

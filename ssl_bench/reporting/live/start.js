@@ -9,8 +9,14 @@ for (const block of document.querySelectorAll('script[type="application/json"]')
     const root = document.getElementById(`${block.dataset.part}-${name}-live`);
     if (!root) continue;
     root.hidden = false;
-    new Chart(root, data, choice);
-    // On paper the drawn figures are shown.
-    root.nextElementSibling.classList.add("on-paper");
+    try {
+      new Chart(root, data, choice);
+      // On paper the drawn figures are shown.
+      root.nextElementSibling.classList.add("on-paper");
+    } catch (error) {
+      // The drawn figures stay, and so do the other charts.
+      root.hidden = true;
+      console.error(error);
+    }
   }
 }
