@@ -37,6 +37,12 @@ def drawn(lines, width=100, height=30, **more):
     return console.file.getvalue().rstrip("\n").split("\n")
 
 
+def test_a_narrow_terminal_keeps_ten_columns_of_bar():
+    last = drawn([Line("simclr", SEEDS)], width=40, left=200)[-1]
+    assert last[:12].strip("\u2501\u2578\u257a ") == ""
+    assert last[12:].startswith("1 of 4 finished")
+
+
 def test_a_line_a_configuration_with_its_seeds_as_states():
     table = drawn([Line("denoising gaussian(sigma=0.5)", SEEDS)], left=200, note="Slurm: 1 running")
     assert table[0].split("  ") == [

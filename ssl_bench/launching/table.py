@@ -128,11 +128,12 @@ def _overall(lines: Sequence[Line], width: int, left: float | None) -> Table:
     every = [seed for line in lines for seed in line.seeds]
     done = sum(1.0 if seed.stage in OVER else TRAINING * seed.trained for seed in every)
     words = Text(standing_in_words(every, left))
+    bar_width = max(min(30, width - words.cell_len - 2 * BETWEEN), BAR)
     grid = Table.grid(padding=(0, BETWEEN, 0, 0))
     grid.add_column()
-    grid.add_column(no_wrap=True, overflow="ellipsis")
-    bar = ProgressBar(total=max(len(every), 1), completed=done, width=max(min(30, width - words.cell_len - 3), BAR))
-    grid.add_row(bar, words)
+    # Cut here: of columns that do not fit together, rich would leave nothing of the bar.
+    grid.add_column(no_wrap=True, overflow="ellipsis", max_width=max(width - bar_width - 2 * BETWEEN, 1))
+    grid.add_row(ProgressBar(total=max(len(every), 1), completed=done, width=bar_width), words)
     return grid
 
 
