@@ -110,6 +110,7 @@ def opened(browser, file):
     def open_page(page_file=file, **options):
         context = browser.new_context(**{"viewport": WIDE, "reduced_motion": "reduce", **options})
         contexts.append(context)
+        context.set_default_timeout(240_000)  # a loaded machine takes its time
         page = context.new_page()
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
