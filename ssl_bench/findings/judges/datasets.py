@@ -71,7 +71,7 @@ def _complexity(parts: Mapping[str, Parts], above: Mapping[str, BySeed]) -> Effe
     needed = [statistics.fmean(_needed(one) for one in parts[name]) for name in names]
     found = rank_correlation(needed, [statistics.fmean(above[name].values()) for name in names])
     value, p = found["spearman"], found["p"]
-    held = None if value is None or p is None else value < 0 and p < LEVEL
+    held = None if value is None or p is None or p >= LEVEL else value < 0
     what = f"rank correlation of components for {VARIANCE:.0%} of the variance with alignment above chance"
     return Effect(what.replace("%", " %"), value, None, p, len(names), held, unit="", of="datasets")
 

@@ -60,7 +60,7 @@ def _agreement(predicted: dict[str, tuple[float, float]], probes: dict[str, BySe
     means = [sum(probes[name].values()) / len(probes[name]) for name in known]
     found = rank_correlation([predicted[name][0] for name in known], means)
     value, p = found["spearman"], found["p"]
-    held = None if value is None or p is None else value > 0 and p < LEVEL
+    held = None if value is None or p is None or p >= LEVEL else value > 0
     what = "rank correlation of predicted alignment with the mean probe"
     return Effect(what, value, None, p, len(known), held, unit="", of="noises")
 
