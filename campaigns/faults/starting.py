@@ -106,6 +106,16 @@ def import_everything() -> None:
             importlib.import_module(module.name)
 
 
+def _renew_threads() -> None:
+    """Replace torch's pool of threads, which a fork breaks, while there is one thread.
+
+    torch does so itself when it is next needed, without a lock: two threads of autograd that start at once abort.
+    """
+    import torch
+
+    torch.set_num_threads(1)
+
+
 def _be(words: Sequence[str], log: Path, environment: Mapping[str, str], largest_file: int | None) -> None:
     """Become the command; this never returns."""
     status = 1
@@ -116,6 +126,7 @@ def _be(words: Sequence[str], log: Path, environment: Mapping[str, str], largest
         os.dup2(out, 2)
         os.environ.update(environment)
         sys.argv = ["ssl-bench", *words]
+        _renew_threads()
         if largest_file is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
         from ssl_bench.cli import main
