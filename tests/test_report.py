@@ -516,6 +516,10 @@ def test_csv_has_a_line_a_run(comparison, tmp_path):
     assert row["id"] == identity(make_config("autoencoder", 1))
     failed = next(row for row in rows if row["status"] == "failed")
     assert failed["linear_top1"] == failed["order_pca_half_time"] == ""
+    assert {row["configuration"] for row in rows if row["objective"] == "autoencoder"} == {"autoencoder"}
+    assert (float(row["weights_backbone"]), float(row["train_seconds"])) == (1000, 12.5)
+    assert float(row["images_per_second"]) == SAMPLES[-1] / 12.5
+    assert row["flops_training"] == ""
 
 
 def test_what_files_say_is_escaped(tmp_path):

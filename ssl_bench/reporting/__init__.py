@@ -119,7 +119,7 @@ def _files(collection: Collection, file: Path, figures: Path | None) -> dict[Pat
     made = _readable(now()), version("ssl-bench")
     texts = {
         file.with_suffix(".json"): render_json(content, *made),
-        file.with_suffix(".csv"): render_csv(content.runs),
+        file.with_suffix(".csv"): render_csv(content),
         file.with_suffix(".md"): render_markdown(content, file.name),
         file: render_html(content, *made),
     }

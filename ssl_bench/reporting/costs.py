@@ -28,6 +28,13 @@ COLUMNS = (
 )
 
 
+# What cost_numbers names, in its order.
+COSTS = (
+    "weights_backbone", "weights_all", "flops_train_image", "flops_encode_image", "flops_training",
+    "train_seconds", "images_per_second", "evaluate_seconds", "analyze_seconds",
+)  # fmt: skip
+
+
 def costs_table(block: Block) -> Table:
     """One row a configuration with finished runs, in the order of the probes; means over its seeds."""
     return Table(
@@ -45,17 +52,18 @@ def cost_numbers(run: Run) -> dict[str, float | None]:
     weights, timings = (_mapping(run.record.get(key)) for key in ("weights", "timings"))
     flops = _mapping(run.summary.get("flops"))
     took, seen = _number(timings.get("train_seconds")), _number(run.summary["samples_seen"])
-    return {
-        "weights_backbone": _number(weights.get("backbone")),
-        "weights_all": _number(weights.get("all")),
-        "flops_train_image": _number(flops.get("train_image")),
-        "flops_encode_image": _number(flops.get("encode_image")),
-        "flops_training": _number(run.summary.get("train_flops")),
-        "train_seconds": took,
-        "images_per_second": seen / took if seen and took else None,
-        "evaluate_seconds": _number(timings.get("evaluate_seconds")),
-        "analyze_seconds": _number(timings.get("analyze_seconds")),
-    }
+    numbers = (
+        _number(weights.get("backbone")),
+        _number(weights.get("all")),
+        _number(flops.get("train_image")),
+        _number(flops.get("encode_image")),
+        _number(run.summary.get("train_flops")),
+        took,
+        seen / took if seen and took else None,
+        _number(timings.get("evaluate_seconds")),
+        _number(timings.get("analyze_seconds")),
+    )
+    return dict(zip(COSTS, numbers, strict=True))
 
 
 def machine(run: Run) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from ssl_bench.reporting.bands import BASES
 from ssl_bench.reporting.collect import Notice, Run
 from ssl_bench.reporting.content import Content, Fact
+from ssl_bench.reporting.costs import COSTS, cost_numbers
 from ssl_bench.reporting.subspaces import SubspacePart, subspace_facts
 from ssl_bench.reporting.tables import Table
 from ssl_bench.spectrum.names import HALF_TIMES
@@ -31,21 +32,29 @@ PROBE_COLUMNS = (
     "protocol",
 )
 ORDER_COLUMNS = tuple(f"order_{basis}_{key}" for basis in BASES for key in HALF_TIMES.values())
-COLUMNS = (*SUMMARY_COLUMNS, *SUBSPACE_COLUMNS, *PROBE_COLUMNS, *ORDER_COLUMNS, "reference", "error")
+COLUMNS = (
+    *SUMMARY_COLUMNS, *SUBSPACE_COLUMNS, *PROBE_COLUMNS, *ORDER_COLUMNS,
+    "reference", "error", "configuration", *COSTS,
+)  # fmt: skip
 # What spreadsheets take for the beginning of something to compute.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 SPECIAL = re.compile(r"([\\`*|\[\]])")
 
 
-def render_csv(runs: Sequence[Run]) -> str:
+def render_csv(content: Content) -> str:
     """One line a run, failed ones included; what a run does not have is empty. Accuracies are shares in 0..1.
 
+    ``configuration`` is the name by which tables and charts call it: runs that differ only in their seed share it.
     A text that a spreadsheet would compute has an apostrophe before it.
     """
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({key: _value(value) for key, value in _csv_row(run).items()} for run in runs)
+    for section in content.sections:
+        for group in section.block.groups:
+            for run in group.runs:
+                row = {**_csv_row(run), "configuration": group.label}
+                writer.writerow({key: _value(value) for key, value in row.items()})
     return buffer.getvalue()
 
 
@@ -85,6 +94,7 @@ def _subspaces(found: Sequence[SubspacePart]) -> Iterator[str]:
 def _csv_row(run: Run) -> dict[str, Any]:
     row: dict[str, Any] = {key: run.summary[key] for key in SUMMARY_COLUMNS}
     row |= {"reference": int(run.reference), "error": run.summary["error"]}
+    row |= cost_numbers(run)
     facts = subspace_facts(run)
     row |= {column: facts[key] for column, key in SUBSPACE_COLUMNS.items() if key in facts}
     if run.probe is not None:
