@@ -19,8 +19,8 @@ class Finding(Options):
     """A file of ``configs/findings``.
 
     ``predictions`` are by name, in words; ``judge`` gives each a verdict. ``remarks`` say what else a reader has to
-    keep in mind. ``comparisons`` are settings by the name of the folder they run in, each laid over ``settings``; one
-    that is the name of another finding shares that finding's runs. ``align`` are questions to the closed form, by name.
+    keep in mind. ``comparisons`` are settings by the name of the folder they run in, each laid over ``settings``.
+    ``align`` are questions to the closed form, by name.
     """
 
     title: str
@@ -29,21 +29,12 @@ class Finding(Options):
     predictions: dict[str, str] = Field(min_length=1)
     remarks: tuple[str, ...] = ()
     settings: dict[str, Any] = Field(default_factory=dict)
-    comparisons: dict[str, dict[str, Any] | str] = Field(default_factory=dict)
+    comparisons: dict[str, dict[str, Any]] = Field(default_factory=dict)
     align: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     def comparison(self, name: str) -> dict[str, Any]:
-        """The nested settings of one comparison.
-
-        Raises: UserError if it names a finding that has no comparison of this name.
-        """
-        own = self.comparisons[name]
-        if isinstance(own, str):
-            other = load_finding(own)
-            if name not in other.comparisons:
-                raise UserError(f"finding {own!r} has no comparison {name!r}; {did_you_mean(name, other.comparisons)}")
-            return other.comparison(name)
-        return merged(expand_short_forms(self.settings), expand_short_forms(own))
+        """The nested settings of one comparison."""
+        return merged(expand_short_forms(self.settings), expand_short_forms(self.comparisons[name]))
 
 
 def finding_names() -> dict[str, str]:

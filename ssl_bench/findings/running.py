@@ -31,8 +31,8 @@ def finding(name: str, out: str | Path) -> dict[str, Any]:
 
     Args:
         name: A shipped finding, or a YAML file.
-        out: Where comparisons lie, one folder each, shared by all findings given the same ``out``; the result is
-            written there as ``NAME.md``, ``NAME.json`` and, with a figure, ``NAME.svg``.
+        out: Where comparisons lie, one folder each; the result is written there as ``NAME.md``, ``NAME.json`` and,
+            with a figure, ``NAME.svg``.
 
     Returns: what ``NAME.json`` holds.
 
