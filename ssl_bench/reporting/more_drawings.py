@@ -29,13 +29,10 @@ SENSITIVITIES: dict[Sensitivity, str] = {
 def embedding_drawing(block: Block) -> Drawing | None:
     """Share of the embedding's variance in each of its directions, mean over seeds, on logarithmic axes."""
     lines = []
-    for group, index in numbered(block):
-        spectra = _same_length([run.spectrum.get("embedding_spectrum") for run in group.measured if run.spectrum])
-        if spectra:
-            mean = np.mean(spectra, axis=0)
-            kept = mean > max(float(mean.max()) * 1e-8, 0.0)
-            ranks = np.arange(1, len(mean) + 1)[kept]
-            lines.append(Line(group.label, index, group.reference, ranks.tolist(), mean[kept].tolist()))
+    for group, index, mean in _mean_spectra(block, "embedding_spectrum"):
+        kept = mean > max(float(mean.max()) * 1e-8, 0.0)
+        ranks = np.arange(1, len(mean) + 1)[kept]
+        lines.append(Line(group.label, index, group.reference, ranks.tolist(), mean[kept].tolist()))
     labels = ("principal direction of the embedding", "share of its variance")
     return lines_drawing("embedding-spectra", "Spectra of the embeddings", lines, labels, (True, True))
 
@@ -43,12 +40,9 @@ def embedding_drawing(block: Block) -> Drawing | None:
 def token_drawing(block: Block) -> Drawing | None:
     """Spectra of the maps of tokens at the last snapshot, mean over seeds."""
     lines = []
-    for group, index in numbered(block):
-        spectra = _same_length([run.spectrum.get("token_spectrum") for run in group.measured if run.spectrum])
-        if spectra:
-            mean = np.mean(spectra, axis=0)
-            places = np.linspace(0, 0.5, len(mean))
-            lines.append(Line(group.label, index, group.reference, places.tolist(), mean.tolist()))
+    for group, index, mean in _mean_spectra(block, "token_spectrum"):
+        places = np.linspace(0, 0.5, len(mean))
+        lines.append(Line(group.label, index, group.reference, places.tolist(), mean.tolist()))
     labels = ("cycles per token", "log amplitude, less that at 0")
     return lines_drawing("token-spectra", "Spectra of the maps of tokens", lines, labels, (False, False))
 
@@ -129,6 +123,14 @@ def _maps(group: Group, which: Sensitivity) -> tuple[Any, Any, Any, int] | None:
     if values.shape != (len(rows), len(columns)) or not np.isfinite(values).any():
         return None
     return rows, columns, np.mean([one[2] for one in alike], axis=0), len(alike)
+
+
+def _mean_spectra(block: Block, key: str) -> Iterator[tuple[Group, int, np.ndarray[Any, np.dtype[np.float64]]]]:
+    """Of each configuration that has it: its place among the colours, and a stored spectrum's mean over seeds."""
+    for group, index in numbered(block):
+        spectra = _same_length([run.spectrum.get(key) for run in group.measured if run.spectrum])
+        if spectra:
+            yield group, index, np.mean(spectra, axis=0)
 
 
 def _same_length(lists: Sequence[Any]) -> list[list[float]]:

@@ -225,10 +225,7 @@ class Bands {
     const body = this.part("values");
     body.replaceChildren();
     for (const one of this.curves) {
-      const row = html(body, "tr");
-      const name = html(row, "th", { scope: "row" });
-      swatch(name, this.#configuration(one));
-      html(name, "span", {}, this.#configuration(one).label);
+      const { row, name } = namedRow(body, this.#configuration(one));
       if (!one.samples.includes(this.samples)) html(name, "small", {}, this.#after(one));
       const found = this.#at(one, this.band);
       html(row, "td", {}, decimal(found.mean));

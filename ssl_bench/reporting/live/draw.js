@@ -116,3 +116,12 @@ function swatch(parent, configuration) {
   const drawing = svg(parent, "svg", { class: "swatch", viewBox: "0 0 22 8", "aria-hidden": "true" });
   svg(drawing, "line", { x1: 0, x2: 22, y1: 4, y2: 4, stroke: configuration.colour, "stroke-width": 2.5, "stroke-dasharray": configuration.dash });
 }
+
+/** A row of a table with the name of a configuration, in its colour; both are returned. */
+function namedRow(body, configuration) {
+  const row = html(body, "tr");
+  const name = html(row, "th", { scope: "row" });
+  swatch(name, configuration);
+  html(name, "span", {}, configuration.label);
+  return { row, name };
+}

@@ -103,10 +103,7 @@ class Effort {
     const body = this.part("values");
     body.replaceChildren();
     for (const one of this.curves) {
-      const row = html(body, "tr");
-      const name = html(row, "th", { scope: "row" });
-      swatch(name, this.#configuration(one));
-      html(name, "span", {}, this.#configuration(one).label);
+      const { row } = namedRow(body, this.#configuration(one));
       html(row, "td", {}, short(one[this.axis].at(-1)));
       html(row, "td", {}, percent(one.mean.at(-1)));
     }
