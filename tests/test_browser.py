@@ -8,7 +8,7 @@ from pathlib import Path
 
 import html5lib
 import pytest
-from test_report import make_config, make_run
+from test_report import SAMPLES, make_config, make_run, make_spectrum
 
 from ssl_bench.comparison import compare
 from ssl_bench.overrides import load_config
@@ -244,6 +244,52 @@ def test_tables_are_sorted_by_their_heads(opened):
     assert head.get_attribute("aria-sort") == "descending"
     assert table.locator("tbody tr").evaluate_all(rows) == sorted(rising, reverse=True)
     assert "reference" in table.locator("tbody tr").last.get_attribute("class")
+
+
+def test_columns_of_words_are_sorted_as_words(opened):
+    """Dates and identities may begin with digits: they are no numbers."""
+    table = opened().locator("table.sortable").last
+    heads = table.locator("thead th").all_inner_texts()
+    cells = "(all, column) => all.map((row) => row.cells[column].firstChild.textContent.trim())"
+    rows = table.locator("tbody tr:not(.reference)")
+    for column in (0, heads.index("status")):
+        table.locator("thead th").nth(column).locator("button").click()
+        found = rows.evaluate_all(cells, column)
+        assert len(found) >= 4
+        assert found == sorted(found)
+
+
+def test_nothing_chosen_is_said_and_can_be_taken_back(opened):
+    page = opened()
+    boxes = page.locator('#part1-bands-live input[type="checkbox"]')
+    assert boxes.count() == 3
+    for place in range(3):
+        assert not part(page, "nobody").is_visible()
+        boxes.nth(place).uncheck()
+    assert part(page, "nobody").is_visible()
+    assert part(page, "maps").locator("svg.map").count() == 0
+    part(page, "quantity").select_option("relative_error")
+    boxes.nth(1).check()
+    assert not part(page, "nobody").is_visible()
+    part(page, "quantity").select_option("decodability")
+    assert part(page, "maps").locator("svg.map").count() == 1
+
+
+def test_a_shorter_run_says_where_it_ended(opened, tmp_path):
+    for objective in ("autoencoder", "simclr"):
+        run = make_run(tmp_path / "runs", make_config(objective))
+    make_spectrum(run, make_config("simclr"), SAMPLES[:-2], (300.0, 700.0, None))
+    page = opened(report([tmp_path / "runs"], tmp_path / "report.html"))
+    rows = part(page, "values").locator("tr")
+    said = {row.locator("th span").inner_text(): row.locator("th small").all_inner_texts() for row in rows.all()}
+    assert said == {"autoencoder": [], "simclr": ["after 1,024 samples, its last"]}
+    widths = part(page, "maps").evaluate(
+        """node => [...node.querySelectorAll('svg.map')].map((map) => {
+            const boxes = [...map.querySelectorAll('rect[fill]')];
+            return Math.max(...boxes.map((one) => one.x.baseVal.value + one.width.baseVal.value));
+        })"""
+    )
+    assert widths[1] < widths[0], "no map goes on where nothing was measured"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
