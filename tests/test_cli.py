@@ -1,7 +1,6 @@
-"""The command line as a user types it: a process a test, exit status, one line, no traceback."""
+"""The command line as a user types it: exit status, one line, no traceback."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -10,6 +9,7 @@ import time
 import pytest
 import timm
 import torch
+from commands import ssl_bench
 from PIL import Image
 
 SMALL = [
@@ -19,13 +19,6 @@ SMALL = [
     "analysis.fit_samples=200",
     "analysis.test_samples=100",
 ]
-
-
-def ssl_bench(*words, **environment):
-    command = [sys.executable, "-m", "ssl_bench", *words]
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=240, check=False, env={**os.environ, **environment}
-    )
 
 
 def test_help_and_lists_import_no_torch():
@@ -82,6 +75,13 @@ def test_a_mistake_is_one_line_and_status_2(tmp_path, words, message):
     assert not (tmp_path / "run").exists()
     if "ssl-bench: " in done.stderr:
         assert done.stderr.count("\n") == 1
+
+
+def test_a_mistake_in_a_process_of_its_own():
+    command = [sys.executable, "-m", "ssl_bench", "pretrain", "objective=simclear"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith("ssl-bench: ")
 
 
 def test_align():
@@ -202,10 +202,11 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
         "objective=[autoencoder,denoising]",
         "baselines=[]",
         *SMALL,
-        "training.epochs=40",
+        "training.epochs=10",
         "training.snapshots=8",
     ]
-    words += ["training.checkpoint_seconds=0", "training.log_every=1"]
+    words += ["training.checkpoint_seconds=0", "training.log_every=1", "evaluation.learning_rates=[0.1]"]
+    words += ["analysis.altered_samples=20", "analysis.view_samples=20", "analysis.wave_samples=1"]
     out = tmp_path / "out"
     process = subprocess.Popen(
         [sys.executable, "-m", "ssl_bench", *words, "--out", str(out)],

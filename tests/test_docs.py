@@ -1,20 +1,20 @@
 """The documentation: it builds without a warning, its tables are the code's, its examples are run."""
 
-import io
 import os
 import re
 import shlex
 import subprocess
 import sys
-from contextlib import chdir, redirect_stderr, redirect_stdout
+from contextlib import chdir
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 import typer
+from commands import ssl_bench
 
 from scripts import docs_tables
-from ssl_bench.cli import app, main
+from ssl_bench.cli import app
 from ssl_bench.data import DATASETS
 from ssl_bench.objectives import OBJECTIVES
 
@@ -107,17 +107,9 @@ def run(command):
     if words[0] != "ssl-bench":
         done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
         return done.stdout, done.returncode
-    said, aside = io.StringIO(), io.StringIO()
-    before, sys.argv = sys.argv, words
-    try:
-        with redirect_stdout(said), redirect_stderr(aside):
-            main()
-    except SystemExit as exit:
-        status = int(exit.code or 0)
-    finally:
-        sys.argv = before
-    assert status in (0, 2), aside.getvalue()
-    return said.getvalue() if status == 0 else aside.getvalue(), status
+    done = ssl_bench(*words[1:])
+    assert done.returncode in (0, 2), done.stderr
+    return done.stdout if done.returncode == 0 else done.stderr, done.returncode
 
 
 def matches(said, expected):

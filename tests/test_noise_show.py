@@ -1,11 +1,10 @@
 """What show says of a noise, against the definitions; its picture; the command line of noises."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 import torch
+from commands import ssl_bench
 
 from ssl_bench.config import ShowConfig
 from ssl_bench.data.digits import Digits
@@ -129,24 +128,18 @@ def test_limits(data):
         show("gaussian(sigma=1)", ShowConfig(latent_dim=257), data)
 
 
-def run(*words, cwd):
-    return subprocess.run(
-        [sys.executable, "-m", "ssl_bench", *words], capture_output=True, text=True, cwd=cwd, timeout=300
-    )
-
-
 def test_noises_on_the_command_line(tmp_path):
-    shown = run("noise", "show", "gaussian(sigma=1)", "dataset=digits", "latent_dim=8", cwd=tmp_path)
+    shown = ssl_bench("noise", "show", "gaussian(sigma=1)", "dataset=digits", "latent_dim=8", cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr
     assert "cannot help" in shown.stdout
-    drawn = run("noise", "preview", "blur(sigma=1)", "dataset=digits", "latent_dim=8", "--json", cwd=tmp_path)
+    drawn = ssl_bench("noise", "preview", "blur(sigma=1)", "dataset=digits", "latent_dim=8", "--json", cwd=tmp_path)
     assert json.loads(drawn.stdout)["picture"] == "noise.png"
-    aligned = run(
+    aligned = ssl_bench(
         "align", "dataset=digits", "noise=[gaussian(sigma=1), mask(ratio=0.5, patch=2)]", "--out", "a.png", cwd=tmp_path
     )
     assert aligned.returncode == 0, aligned.stderr
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
-    made = run(
+    made = ssl_bench(
         "noise", "design", "dataset=digits", "--latent-dim", "8", "--side", "both", "--knowledge", "bands",
         "--worth", "0,0,1,1,0", "--out", "d.yaml", "--json", cwd=tmp_path,
     )  # fmt: skip
@@ -155,7 +148,7 @@ def test_noises_on_the_command_line(tmp_path):
     for key in ("noise", "knowledge", "latent_dim", "predicted", "gain_over_none", "gain_over_best_handmade"):
         assert key in result
     assert set(result["predicted"]) == {"k", "alignment", "held_out"}
-    trained = run("pretrain", "d.yaml", "training.epochs=1", "--out", "run", "--json", cwd=tmp_path)
+    trained = ssl_bench("pretrain", "d.yaml", "training.epochs=1", "--out", "run", "--json", cwd=tmp_path)
     assert trained.returncode == 0, trained.stderr
     config = (tmp_path / "run" / "config.yaml").read_text()
     assert f"target: {result['target']}" in config
@@ -178,7 +171,7 @@ def test_noises_on_the_command_line(tmp_path):
     ],
 )
 def test_mistakes_are_one_line(words, said, tmp_path):
-    result = run("noise", *words, cwd=tmp_path)
+    result = ssl_bench("noise", *words, cwd=tmp_path)
     assert result.returncode == 2
     assert said in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1, result.stderr
