@@ -2,7 +2,9 @@
 
 import json
 import math
+from xml.etree import ElementTree
 
+import markdown
 import numpy as np
 import pytest
 import torch
@@ -15,11 +17,11 @@ from ssl_bench.config import AlignConfig, validate
 from ssl_bench.data.load import load_dataset
 from ssl_bench.errors import UserError
 from ssl_bench.findings.evidence import Evidence
-from ssl_bench.findings.finding import finding_names, load_finding
+from ssl_bench.findings.finding import Finding, finding_names, load_finding
 from ssl_bench.findings.judges import JUDGES, get_judge
 from ssl_bench.findings.page import write_result
 from ssl_bench.findings.running import PARTS, _parts, finding
-from ssl_bench.findings.verdict import Effect, Verdict, differences
+from ssl_bench.findings.verdict import Effect, Outcome, Verdict, differences
 from ssl_bench.matrix import cells
 
 NAMES = sorted(finding_names())
@@ -82,6 +84,19 @@ def test_every_shipped_finding_can_be_run_and_judged(name, tmp_path):
     page = (tmp_path / f"{name}.md").read_text()
     assert page.index("Predicted, before any run") < page.index("What came of it")
     assert all(" ".join(words.split()) in " ".join(page.split()) for words in found.predictions.values())
+
+
+def test_on_the_site_effects_are_a_list_within_their_prediction(tmp_path):
+    effects = tuple(Effect(what, 1.0, (0.5, 1.5), 0.01, 3, True) for what in ("first part", "second part"))
+    asked = Finding(title="T", source="s", judge="order", predictions={"a": "Claim one.", "b": "Claim two."})
+    outcome = Outcome({"a": Verdict(effects), "b": Verdict(effects[:1])})
+    write_result("mine", asked, {}, {}, outcome, MADE, tmp_path)
+    html = markdown.markdown((tmp_path / "mine.md").read_text(), extensions=["tables", "fenced_code", "sane_lists"])
+    outer = ElementTree.fromstring(f"<div>{html}</div>").findall("ol")[1]
+    assert ["".join(item.itertext()).split(".")[0].strip() for item in outer.findall("li")] == ["Held", "Held"]
+    inner = [["".join(item.itertext()) for item in one.findall("ul/li")] for one in outer.findall("li")]
+    assert [len(items) for items in inner] == [2, 1]
+    assert inner[0][1] == "second part: +1.0 points [+0.5, +1.5] (p 0.010, n = 3 seeds): as predicted"
 
 
 def test_shipped_findings_are_one_a_judge():

@@ -124,8 +124,9 @@ def _page(name: str, asked: Finding, settings: Mapping[str, Any], result: Mappin
 
 
 def _verdict(words: str, verdict: Verdict) -> str:
-    effects = "\n".join(f"   - {effect.words()}{_part(effect.held)}" for effect in verdict.effects)
-    return f"**{WORDS[verdict.held]}.** {words}\n{effects}"
+    # Four spaces and the blank line: Python-Markdown, which makes the site, takes less for running text.
+    effects = "\n".join(f"    - {effect.words()}{_part(effect.held)}" for effect in verdict.effects)
+    return f"**{WORDS[verdict.held]}.** {words}\n\n{effects}".rstrip()
 
 
 def _part(held: bool | None) -> str:
