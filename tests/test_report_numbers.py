@@ -15,7 +15,8 @@ from ssl_bench.reporting.costs import costs_table
 from ssl_bench.reporting.effort import accuracy_curves, effort_table
 from ssl_bench.reporting.numbers import NOTHING
 from ssl_bench.reporting.pairs import pairs_table
-from ssl_bench.reporting.references import FILE, NONE_FOUND, mismatches, nearest, references, references_table
+from ssl_bench.reporting.published import CONFIDENCES, FILE, nearest, references
+from ssl_bench.reporting.references import NONE_FOUND, mismatches, references_table
 from ssl_bench.reporting.subspaces import subspace_parts
 from ssl_bench.reporting.tables import probe_table
 
@@ -133,7 +134,7 @@ def test_every_published_number_is_of_a_known_dataset_and_objective():
         assert one.dataset in known.datasets
         assert one.objective in OBJECTIVES
         assert one.source
-        assert one.confidence
+        assert one.confidence in CONFIDENCES
     assert all(one.dataset in known.datasets for one in known.subspaces)
     assert FILE.exists()
 
@@ -149,23 +150,65 @@ def group_of(folder, config, **more):
     return block, group
 
 
+RESNET18 = {"name": "resnet18", "embedding": "latent"}
+
+
+def published_of(folder, config, measure="linear_top1"):
+    _, group = group_of(folder, config)
+    one = nearest(group, "cifar10", measure)
+    return one.value, one.epochs, one.source
+
+
+def test_full_scale_simclr_stands_beside_what_was_read_and_trained_as_long(tmp_path):
+    """configs/full_scale.yaml: what was read in a repository, and the k-NN of as many epochs."""
+    config = on("cifar10", backbone=RESNET18, training={"epochs": 200, "batch_size": 512})
+    assert published_of(tmp_path / "one", config) == ("90.74", 1000, "solo-learn README")
+    lightly = "lightly documentation (k = 200)"
+    assert published_of(tmp_path / "two", config, "knn_top1") == ("84.8", 200, lightly)
+    config = on("cifar10", backbone=RESNET18, training={"epochs": 200, "batch_size": 128})
+    assert published_of(tmp_path / "three", config, "knn_top1") == ("84.7", 200, lightly)
+
+
+def test_a_thread_speaks_only_where_nobody_else_does(tmp_path):
+    short = on("cifar10", training={"epochs": 3}, backbone={"name": "vit_micro", "embedding": "mean"})
+    assert published_of(tmp_path / "short", short) == ("90.74", 1000, "solo-learn README")
+    assert published_of(tmp_path / "near", short, "knn_top1")[:2] == ("84.7", 200)
+    _, group = group_of(tmp_path / "mae", on("imagenet100", "mae"))
+    assert nearest(group, "imagenet100").confidence == "a thread", "nothing else is known"
+    assert nearest(group, "imagenet100", "knn_top1") is None
+
+
+def test_what_was_fine_tuned_stands_nowhere_near_a_probe(tmp_path):
+    config = on("cifar10", "mae", training={"epochs": 2000}, backbone={"name": "vit_tiny", "embedding": "mean"})
+    assert published_of(tmp_path, config) == ("41.7", 800, "arXiv 2502.06314, transcribed second-hand")
+
+
 def test_the_nearest_published_number_stands_with_everything_it_differs_in(tmp_path):
     config = on("cifar10", training={"epochs": 200, "batch_size": 256})
     block, group = group_of(tmp_path, config)
     found = nearest(group, "cifar10")
-    assert (found.value, found.protocol, found.epochs) == ("91.80", "linear, offline", 1000)
+    assert (found.value, found.protocol, found.epochs) == ("90.74", "linear, online", 1000)
+    same = ["training images: not recorded (the set has 50,000), here 1,280"]
+    same += ["resolution: 32 px, as the set is, here 8 px"]
     words = mismatches(found, group)
     assert words == [
-        "backbone: ResNet-18, here resnet_micro",
+        "backbone: ResNet-18, 3x3 stem, no max-pool, here resnet_micro",
         "epochs: 1,000, here 200",
-        "batch: 512, here 256",
-        "protocol: a linear probe of its own, here linear/1",
-        "training images: not recorded (the set has 50,000), here 1,280",
-        "resolution: 32 px, as the set is, here 8 px",
+        "protocol: linear, online, here linear, offline",
+        *same,
     ]
-    (row,) = texts(references_table(block))
-    assert row[2] == "91.80"
-    assert "; ".join(words) in row
+    near = mismatches(nearest(group, "cifar10", "knn_top1"), group)
+    assert near == [
+        "backbone: ResNet-18, here resnet_micro",
+        "batch: 128, here 256",
+        "protocol: k-NN, best epoch on the test set, here knn/1 with k = 20 of the last epoch",
+        *same,
+    ]
+    linear, knn = references_table(block).rows
+    assert [cell.note for cell in (linear.cells[1], knn.cells[1])] == ["linear, n = 1", "k-NN, n = 1"]
+    assert [cell.text for cell in linear.cells[1:3]] == ["90.0", "90.74"]
+    assert [cell.text for cell in knn.cells[1:3]] == ["85.0", "84.7"]
+    assert [row.cells[-1].text for row in (linear, knn)] == ["; ".join(words), "; ".join(near)]
 
 
 def test_where_nothing_was_published_the_table_says_so(tmp_path):
@@ -216,6 +259,8 @@ def test_the_report_as_data_holds_what_the_page_says(tmp_path):
     assert pair["difference"] == pytest.approx(0.4067, abs=1e-4)
     assert pair["told_apart"]
     assert pair["p_holm"] == pair["p"]
+    nothing = {"published": None, "differs": [], "knn_published": None, "knn_differs": []}
+    assert section["references"][0] == {"configuration": "simclr", **nothing}, "of digits nothing was published"
     names = {table["name"] for table in section["tables"]}
     assert {"probes", "pairs", "costs", "references", "bands", "more"} <= names
     for table in section["tables"]:

@@ -15,7 +15,8 @@ from ssl_bench.reporting.content import Content, Fact, Section
 from ssl_bench.reporting.costs import cost_numbers, machine
 from ssl_bench.reporting.groups import Group
 from ssl_bench.reporting.paired import Difference
-from ssl_bench.reporting.references import dataset_key, mismatches, nearest
+from ssl_bench.reporting.published import dataset_key, nearest
+from ssl_bench.reporting.references import mismatches
 from ssl_bench.reporting.tables import Cell, Table
 from ssl_bench.spectrum.names import BASES, HALF_TIMES
 
@@ -145,11 +146,12 @@ def _pair(measure: str, first: str, second: str, one: Difference) -> dict[str, A
 
 
 def _reference(group: Group, dataset: str | None) -> dict[str, Any]:
-    """The nearest published number, ``null`` where none was found."""
-    one = nearest(group, dataset)
-    differs = [] if one is None else mismatches(one, group)
-    published = None if one is None else one.model_dump(mode="json")
-    return {"configuration": group.label, "published": published, "differs": differs}
+    """The published numbers nearest to its linear probe and to its k-NN, ``null`` where none was found."""
+    found: dict[str, Any] = {"configuration": group.label}
+    for before, one in (("", nearest(group, dataset)), ("knn_", nearest(group, dataset, "knn_top1"))):
+        found[f"{before}published"] = None if one is None else one.model_dump(mode="json")
+        found[f"{before}differs"] = [] if one is None else mismatches(one, group)
+    return found
 
 
 def _table(table: Table) -> dict[str, Any]:

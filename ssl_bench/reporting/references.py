@@ -2,112 +2,48 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from functools import cache
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import Field
-
-from ssl_bench.config import Options, validate
-from ssl_bench.reporting.collect import Run
 from ssl_bench.reporting.groups import Block, Group
 from ssl_bench.reporting.numbers import NOTHING, count, percent
+from ssl_bench.reporting.published import (
+    PROTOCOLS,
+    UNTRAINED,
+    Protocol,
+    Published,
+    dataset_key,
+    nearest,
+    references,
+)
 from ssl_bench.reporting.spread import Spread
 from ssl_bench.reporting.tables import Cell, Row, Table
-from ssl_bench.yaml_files import read_yaml_file
 
-FILE = Path(__file__).with_name("references.yaml")
 NONE_FOUND = "no published number found"
-Protocol = Literal[
-    "linear, offline", "linear, online", "k-NN", "k-NN, best epoch on the test set", "fine-tuned", "accuracy"
-]
-# Nearest to a linear probe of a frozen encoder first; of a network trained with labels, its own accuracy.
-PROTOCOLS: tuple[Protocol, ...] = (
-    "linear, offline", "linear, online", "accuracy", "k-NN", "k-NN, best epoch on the test set", "fine-tuned",
-)  # fmt: skip
-FAMILIES = ("resnet", "vit")
-
-
-class Known(Options):
-    """A dataset: how it may be called, with letters and digits alone, and what it is in full."""
-
-    names: tuple[str, ...]
-    train_samples: int | None
-    image_size: int | None
-
-
-class Published(Options):
-    """One published number. ``value`` is in percent, as its source writes it; ``None`` is what no source says."""
-
-    dataset: str
-    objective: str
-    backbone: str | None
-    family: str | None
-    epochs: int | None
-    batch: int | str | None
-    protocol: Protocol
-    value: str
-    remark: str = ""
-    source: str
-    confidence: str
-
-
-class PublishedSubspace(Options):
-    """A published accuracy on images projected on some principal components; ``share`` is nominal."""
-
-    dataset: str
-    side: str
-    share: float = Field(ge=0, le=1)
-    value: str
-    remark: str = ""
-    source: str
-    confidence: str
-
-
-class First(Options):
-    """Where no number of an objective was found, in a search for one."""
-
-    datasets: tuple[str, ...]
-    objectives: tuple[str, ...]
-
-
-class References(Options):
-    """All of ``references.yaml``."""
-
-    datasets: dict[str, Known]
-    first: First
-    published: tuple[Published, ...]
-    subspaces: tuple[PublishedSubspace, ...]
-
-
-@cache
-def references() -> References:
-    """What is known, read once."""
-    return validate(References, read_yaml_file(FILE), FILE.name)
 
 
 def references_table(block: Block) -> Table | None:
-    """The nearest published number of each configuration that has a probe; ``None`` if none has."""
+    """What is nearest to the accuracies of each configuration that has a probe; ``None`` if none has."""
     groups = [group for group in block.groups if group.probed]
     if not groups:
         return None
     dataset = dataset_key(groups[0].runs[0])
     return Table(
         caption=f"Published numbers beside those on {block.dataset}: for each configuration the nearest that was "
-        "found, of the same dataset and objective, with everything in which it is known to differ. None of these was "
-        "made under the protocol of this report: a number that is higher or lower says nothing by itself.",
+        "found to its linear probe, and the nearest to its k-NN where there is one, of the same dataset and objective, "
+        "with everything in which it is known to differ. Nearest is by backbone, epochs, protocol and confidence "
+        "together. None of these was made under the protocol of this report: a number that is higher or lower says "
+        "nothing by itself.",
         columns=(
             Cell("configuration"),
-            Cell("here", "linear top-1, %"),
+            Cell("here", "top-1, %"),
             Cell("published", "%"),
             Cell("what"),
             Cell("source"),
             Cell("confidence"),
             Cell("differs in"),
         ),
-        rows=tuple(_row(group, dataset) for group in groups),
+        rows=tuple(row for group in groups for row in _rows(group, dataset)),
     )
 
 
@@ -139,57 +75,21 @@ def published_subspaces(group: Group) -> Table | None:
     )
 
 
-def dataset_key(run: Run) -> str | None:
-    """Which of the known datasets a run is on, by its name, or that of its file; ``None`` for any other."""
-    settings = run.config.dataset
-    file = (settings.model_extra or {}).get("file")
-    said = Path(str(file)).stem if file else settings.name
-    plain = "".join(letter for letter in said.lower() if letter.isalnum())
-    return next((key for key, one in references().datasets.items() if plain in one.names), None)
-
-
-def nearest(group: Group, dataset: str | None) -> Published | None:
-    """The published number nearest to a configuration: by protocol, then family of backbone, then epochs.
-
-    ``None`` where there is none of the same dataset and objective; and for images of which a part was taken away.
-    """
-    config = group.config
-    if dataset is None or config.dataset.subspace is not None:
-        return None
-    same = [one for one in references().published if one.dataset == dataset and one.objective == config.objective.name]
-    return min(same, key=lambda one: _distance(one, group), default=None)
-
-
 def mismatches(one: Published, group: Group) -> list[str]:
     """Everything in which a published number differs from a configuration's, or may, in words."""
     return [words for words in _mismatches(one, group) if words]
-
-
-def _distance(one: Published, group: Group) -> tuple[int, int, float]:
-    """How far a number is from a configuration: what is compared first matters most."""
-    own = group.config.training.epochs
-    apart = math.inf if one.epochs is None else abs(math.log((one.epochs + 1) / (own + 1)))
-    return PROTOCOLS.index(one.protocol), int(one.family != family(group.config.backbone.name)), apart
-
-
-def family(backbone: str) -> str:
-    """Of which kind a backbone is, by its name: ``resnet``, ``vit``, or its name."""
-    return next((kind for kind in FAMILIES if kind in backbone.lower()), backbone)
 
 
 def _mismatches(one: Published, group: Group) -> Iterator[str]:
     config, known = group.config, references().datasets[one.dataset]
     training = config.training
     facts: dict[str, Any] = next((run.record["dataset"] for run in group.runs if run.fingerprint), {})
-    trains = config.objective.name not in ("random", "pixels")
+    trains = config.objective.name not in UNTRAINED
     yield f"backbone: {one.backbone or 'not recorded'}, here {config.backbone.name}"
     if trains:
         yield _unless_same("epochs", one.epochs, training.epochs)
         yield _unless_same("batch", one.batch, training.batch_size)
-    if one.protocol != "linear, offline":
-        yield f"protocol: {one.protocol}, here linear, offline"
-    else:
-        yield "protocol: a linear probe of its own, here linear/1"
+    yield f"protocol: {_protocols_differ(one.protocol, config.evaluation.knn_k[0])}"
     changed = ["grey"] if config.dataset.grey else []
     changed += [f"cropped to {config.dataset.crop} px"] if config.dataset.crop else []
     yield f"images: as they are, here {' and '.join(changed)}" if changed else ""
@@ -201,6 +101,17 @@ def _mismatches(one: Published, group: Group) -> Iterator[str]:
     if size is not None and size != known.image_size:
         native = "not recorded" if known.image_size is None else f"{known.image_size} px, as the set is"
         yield f"resolution: {native}, here {size} px"
+
+
+def _protocols_differ(published: Protocol, k: int) -> str:
+    """In what a number was read otherwise than here; ``k`` is of our k-NN."""
+    if published == "linear, offline":
+        return "a linear probe of its own, here linear/1"
+    if published == "k-NN":
+        return f"a k-NN of its own, here knn/1 with k = {k}"
+    if published in PROTOCOLS["knn_top1"]:
+        return f"{published}, here knn/1 with k = {k} of the last epoch"
+    return f"{published}, here linear, offline"
 
 
 def _unless_same(what: str, published: int | str | None, own: int) -> str:
@@ -218,15 +129,24 @@ def _size(group: Group) -> int | None:
     return size if isinstance(size, int) else None
 
 
-def _row(group: Group, dataset: str | None) -> Row:
-    name, here = Cell(group.label, group.note), _here(group.linear)
-    one = nearest(group, dataset)
-    missing = _missing(group, dataset)
-    if one is None:
-        return Row((name, here, Cell(NONE_FOUND), Cell(missing or NOTHING), *[Cell(NOTHING)] * 3), group.reference)
+def _rows(group: Group, dataset: str | None) -> Iterator[Row]:
+    """What is nearest to the linear probe, or that nothing is; and to k-NN, where there is something."""
+    name, missing = Cell(group.label, group.note), _missing(group, dataset)
+    linear, near = nearest(group, dataset), nearest(group, dataset, "knn_top1")
+    here = _here("linear", group.linear)
+    if linear is None:
+        nothing = Cell(NONE_FOUND), Cell(missing or NOTHING), *[Cell(NOTHING)] * 3
+        yield Row((name, here, *nothing), group.reference)
+    else:
+        yield Row((name, here, *_published_cells(linear, group, missing)), group.reference)
+    if near is not None:
+        yield Row((name, _here("k-NN", group.knn), *_published_cells(near, group)), group.reference)
+
+
+def _published_cells(one: Published, group: Group, missing: str = "") -> tuple[Cell, ...]:
     what = ", ".join(part for part in (one.protocol, one.remark, missing) if part)
-    cells = (name, here, Cell(one.value), Cell(what), Cell(one.source), Cell(one.confidence))
-    return Row((*cells, Cell("; ".join(mismatches(one, group)))), group.reference)
+    texts = one.value, what, one.source, one.confidence, "; ".join(mismatches(one, group))
+    return tuple(Cell(text) for text in texts)
 
 
 def _missing(group: Group, dataset: str | None) -> str:
@@ -240,8 +160,8 @@ def _missing(group: Group, dataset: str | None) -> str:
     )
 
 
-def _here(value: Spread | None) -> Cell:
+def _here(measure: str, value: Spread | None) -> Cell:
     if value is None:
         return Cell(NOTHING)
     text = percent(value.mean) if value.sd is None else f"{percent(value.mean)} ± {percent(value.sd)}"
-    return Cell(text, f"n = {value.n}", value=value.mean)
+    return Cell(text, f"{measure}, n = {value.n}", value=value.mean)
