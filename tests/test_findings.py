@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from scipy.stats import ttest_rel
+from scipy.stats import ttest_ind, ttest_rel
 from typer.testing import CliRunner
 
 from ssl_bench.cli import app
@@ -19,6 +19,7 @@ from ssl_bench.errors import UserError
 from ssl_bench.findings.evidence import Evidence
 from ssl_bench.findings.finding import Finding, finding_names, load_finding
 from ssl_bench.findings.judges import JUDGES, get_judge
+from ssl_bench.findings.judges.guidance import _ratio
 from ssl_bench.findings.page import write_result
 from ssl_bench.findings.running import PARTS, _parts, finding
 from ssl_bench.findings.verdict import Effect, Outcome, Verdict, differences
@@ -115,6 +116,11 @@ def test_a_difference_is_a_paired_t_test_with_holms_correction():
     assert one.value == pytest.approx(100 * np.mean([far[seed] - base[seed] for seed in base]))
     assert (one.held, one.n) == (True, 5)
     assert differences([("far", far, base)], "above", least=50)[0].held is False
+    assert differences([("far", far, base)], "above", least=5)[0].held is True
+    assert differences([("far", far, base)], "above", least=one.value - 0.5)[0].held is None, "its interval is wider"
+    assert differences([("far", base, far)], "below", least=5)[0].held is True
+    assert differences([("far", base, far)], "below", least=50)[0].held is False
+    assert "predicted not above zero (margin: 1 point)" in differences([("far", far, base)], "not above")[0].words()
     assert differences([("far", base, far)], "below")[0].held is True
     assert differences([("far", far, base)], "not above")[0].held is False
     assert differences([("far", base, far)], "above")[0].held is False
@@ -177,6 +183,31 @@ def test_guidance_needs_an_equal_error_and_a_gap():
     assert verdicts("guidance", rows(1.01, 0.2)) == {"same_error": True, "other_perception": True, "dose": True}
     assert verdicts("guidance", rows(1.2, 0.2))["same_error"] is False
     assert verdicts("guidance", rows(1.01, 0.03))["other_perception"] is False, "three points are not five"
+    assert verdicts("guidance", rows(1.01, 0.054))["other_perception"] is None, (
+        "5.4 points, of which seeds differ by one"
+    )
+
+
+@pytest.mark.parametrize(
+    ("ratios", "held"),
+    [((1.0, 1.01, 0.99), True), ((0.95, 0.96, 0.94), None), ((0.8, 0.9, 1.3), None), ((0.9, 0.91, 0.9), False)],
+)
+def test_errors_are_equal_or_not_only_where_the_interval_says_so(ratios, held):
+    effect = _ratio("a to b", dict(enumerate(ratios)), dict.fromkeys(range(3), 1.0))
+    assert effect.held is held
+    assert effect.value == pytest.approx(math.prod(ratios) ** (1 / 3))
+
+
+def test_what_is_seen_after_the_fact_decides_nothing(tmp_path):
+    effect = Effect("a ratio", 1.015, (1.0, 1.03), None, 3, None, unit="")
+    asked = Finding(title="T", source="s", judge="order", predictions={"a": "Claim."})
+    outcome = Outcome({"a": Verdict(())}, afterwards=(effect,), remarks=("A caution.",))
+    result = write_result("mine", asked, {}, {}, outcome, MADE, tmp_path)
+    assert result["predictions"][0]["held"] is None
+    page = (tmp_path / "mine.md").read_text()
+    assert "## Seen after the fact" in page
+    assert "- a ratio: 1.015 [1.000, 1.030] (n = 3 seeds)\n" in page
+    assert "- A caution." in page
 
 
 def test_the_order_of_bands_is_judged_seed_by_seed():
@@ -192,6 +223,11 @@ def test_the_order_of_bands_is_judged_seed_by_seed():
     assert verdicts("order", rows(good)) == {"error_by_variance": True, "masked_too": True, "decodability": True}
     found = verdicts("order", rows(good | {"denoising": 0.7, "mae": None}))
     assert (found["error_by_variance"], found["masked_too"]) == (False, None)
+    some = [row for row in rows(good | {"mae": None}) if row["objective"] != "mae" or row["seed"]]
+    some += [row for row in rows(good) if row["objective"] == "mae" and not row["seed"]]
+    assert verdicts("order", some)["masked_too"] is None, "one seed of three has a gamma"
+    some += [row | {"seed": 3} for row in rows(good | {"mae": 0.5}) if row["objective"] == "mae" and not row["seed"]]
+    assert verdicts("order", some)["masked_too"] is False, "one seed against it is enough"
 
 
 def test_noise_is_judged_by_agreement_and_by_each_gain():
@@ -223,6 +259,29 @@ def test_datasets_are_judged_by_alignment_above_chance():
     assert verdicts("datasets", alignments=better) == dict.fromkeys(("complexity", "colour", "crop", "objects"), True)
     worse = {name: make_alignment(50 + 5 * place, needed=2 + place) for place, name in enumerate(names)}
     assert verdicts("datasets", alignments=worse) == dict.fromkeys(("complexity", "colour", "crop", "objects"), False)
+
+
+def test_parts_of_different_images_are_no_pairs():
+    parts = {name: make_alignment(place, needed=3) for name, place in (("fashion_mnist", 90), ("cifar10", 50))}
+    parts["cifar10_grey"] = make_alignment(60)
+    outcome = get_judge("datasets")(Evidence({}, parts))
+    above = {name: [(one["alignment"][0] - 10) / 90 for one in answer["parts"]] for name, answer in parts.items()}
+    other = next(one for one in outcome.verdicts["objects"].effects if "fashion" in one.what)
+    expected = ttest_ind(above["fashion_mnist"], above["cifar10"], equal_var=False)
+    assert other.p == pytest.approx(expected.pvalue)
+    assert other.interval == pytest.approx([100 * end for end in expected.confidence_interval(0.95)])
+    same = outcome.verdicts["colour"].effects[0]
+    assert same.p == pytest.approx(ttest_rel(above["cifar10_grey"], above["cifar10"]).pvalue)
+    assert "3 datasets, of two sources of images" in outcome.verdicts["complexity"].effects[0].words()
+
+
+def test_parts_of_versions_of_a_dataset_are_the_same_images():
+    whole, crop = (
+        _parts(load_dataset(validate(AlignConfig, {"dataset": {"name": "digits", **more}}).dataset))
+        for more in ({}, {"crop": 4})
+    )
+    for one, other in zip(whole, crop, strict=True):
+        assert torch.equal(one.train.images[..., 2:6, 2:6], other.train.images)
 
 
 def test_subspaces_are_judged_against_each_other():

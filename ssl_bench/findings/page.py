@@ -17,6 +17,13 @@ from ssl_bench.reporting.text import markdown_table
 
 WORDS = {True: "Held", False: "Did not hold", None: "Undecided"}
 
+CORRECTED = (
+    "Intervals are of one comparison each, uncorrected; p-values are by Holm's correction over the parts of a "
+    "prediction. So an interval may leave out zero where p does not tell the difference from it; and a report of the "
+    'same runs, which corrects over all pairs, may say otherwise than this page. "Margin: 1 point": not told from '
+    "zero, a difference counts as none if all of its interval is less than a point beyond zero."
+)
+
 
 def write_result(
     name: str,
@@ -55,6 +62,7 @@ def _result(
             }
             for key, words in asked.predictions.items()
         ],
+        "afterwards": [asdict(effect) for effect in outcome.afterwards],
         "settings": dict(settings),
         "align": asked.align,
         "runs": [_short(row) for row in every],
@@ -109,10 +117,14 @@ def _page(name: str, asked: Finding, settings: Mapping[str, Any], result: Mappin
         "## What came of it",
         "\n\n".join(f"{place}. {words}" for place, words in enumerate(verdicts, 1)),
     ]
+    if outcome.afterwards:
+        seen = "\n".join(f"- {effect.words()}" for effect in outcome.afterwards)
+        parts += ["## Seen after the fact", "Predicted by nobody, picked from the results, and so no test:", seen]
     if outcome.figure is not None:
         parts.append(f"![{outcome.description}]({name}.svg)")
     parts += ["## Numbers", *(markdown_table(table) for table in outcome.tables)]
-    parts += ["## To keep in mind", "\n".join(f"- {remark}" for remark in (*_runs(result), *asked.remarks))]
+    remarks = (*_runs(result), CORRECTED, *outcome.remarks, *asked.remarks)
+    parts += ["## To keep in mind", "\n".join(f"- {remark}" for remark in remarks)]
     parts += ["## Settings", *(_yaml(one, raw) for one, raw in settings.items())]
     if asked.align:
         parts.append(_yaml("align", asked.align))
@@ -139,8 +151,7 @@ def _runs(result: Mapping[str, Any]) -> list[str]:
     if not runs:
         return ["Closed forms: nothing was trained."]
     said = [
-        f"{len(runs)} runs. Intervals are 95 % t intervals over seeds, p-values those of paired t-tests, by Holm's "
-        "correction over the parts of a prediction."
+        f"{len(runs)} runs. Intervals are 95 % t intervals over seeds, p-values of differences those of paired t-tests."
     ]
     if result["unfinished"]:
         said.append(f"Not finished, and in no number: {', '.join(result['unfinished'])}.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -15,8 +15,10 @@ from ssl_bench.reporting.paired import Difference, paired_difference
 from ssl_bench.reporting.tables import Table
 
 Sign = Literal["above", "below", "not above", "not below"]
+BySeed = Mapping[int, float]
+Test = Callable[[BySeed, BySeed], Difference]
 LEVEL = 0.05
-# So many points beyond zero are as good as zero.
+# So many points beyond zero are as good as zero where a test tells it from neither. Said in the words of each effect.
 MARGIN = 1.0
 
 
@@ -26,7 +28,7 @@ class Effect:
 
     ``value`` with its 95 % ``interval`` is in ``unit``; ``p`` is corrected over the effects of one prediction where
     there are several; ``n`` counts ``of`` what. ``held``: whether this part is as predicted; ``None``: it cannot be
-    told.
+    told. ``claim`` says what was predicted of the number where the prediction's own words are less exact.
     """
 
     what: str
@@ -37,12 +39,14 @@ class Effect:
     held: bool | None
     unit: str = "points"
     of: str = "seeds"
+    claim: str = ""
 
     def words(self) -> str:
         """The effect in one line."""
+        what = f"{self.what}, predicted {self.claim}" if self.claim else self.what
         if self.value is None:
-            return f"{self.what}: not measured (n = {self.n} {self.of})"
-        words = f"{self.what}: {self.amount(self.value)}{f' {self.unit}' if self.unit else ''}"
+            return f"{what}: not measured (n = {self.n} {self.of})"
+        words = f"{what}: {self.amount(self.value)}{f' {self.unit}' if self.unit else ''}"
         if self.interval is not None:
             words += f" [{self.amount(self.interval[0])}, {self.amount(self.interval[1])}]"
         inside = [f"p {p_value(self.p)}"] if self.p is not None else []
@@ -71,27 +75,38 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Verdicts by the prediction's name, and the tables and the figure they rest on."""
+    """Verdicts by the prediction's name, and the tables and the figure they rest on.
+
+    ``afterwards`` are effects that nobody predicted: found by looking at the results, they decide nothing. ``remarks``
+    say what of the evidence a reader has to keep in mind.
+    """
 
     verdicts: dict[str, Verdict]
+    afterwards: tuple[Effect, ...] = ()
+    remarks: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()
     figure: Figure | None = None
     description: str = ""
 
 
 def differences(
-    pairs: Sequence[tuple[str, Mapping[int, float], Mapping[int, float]]], sign: Sign, least: float = 0.0
+    pairs: Sequence[tuple[str, BySeed, BySeed]],
+    sign: Sign,
+    least: float = 0.0,
+    test: Test = paired_difference,
 ) -> tuple[Effect, ...]:
-    """Paired differences of accuracies over seeds, corrected by Holm over the pairs of one prediction.
+    """Differences of accuracies over seeds, corrected by Holm over the pairs of one prediction.
 
     Args:
         pairs: What is compared, in words, and the accuracies (shares of 1) of both by seed.
         sign: Where the difference is predicted. ``above`` and ``below`` are decided where the corrected test tells it
             from zero; ``not above`` and ``not below`` also where all of its interval is less than a point beyond zero.
             What is not told from zero is undecided: few seeds say little.
-        least: How many points beyond zero the mean has to be for ``above`` and ``below``.
+        least: How many points beyond zero ``above`` and ``below`` have to be: all of the interval for the prediction
+            to hold, none of it for it to fail.
+        test: What tells a difference from zero; ``welch_difference`` where the two are of different images.
     """
-    found = [paired_difference(dict(first), dict(second)) for _, first, second in pairs]
+    found = [test(first, second) for _, first, second in pairs]
     corrected = holm([one.p for one in found])
     return tuple(
         _effect(what, replace(one, corrected=p), sign, least)
@@ -101,11 +116,18 @@ def differences(
 
 def _effect(what: str, found: Difference, sign: Sign, least: float) -> Effect:
     if found.mean is None:
-        return Effect(what, None, None, None, 0, None)
+        return Effect(what, None, None, None, 0, None, claim=_claim(sign, least))
     value = 100 * found.mean
     interval = None if found.interval is None else (100 * found.interval[0], 100 * found.interval[1])
     held = None if found.corrected is None else _as_predicted(value, interval, found.told_apart, sign, least)
-    return Effect(what, value, interval, found.corrected, found.n, held)
+    return Effect(what, value, interval, found.corrected, found.n, held, claim=_claim(sign, least))
+
+
+def _claim(sign: Sign, least: float) -> str:
+    """What the numbers of a prediction add to its sign."""
+    if sign in ("above", "below"):
+        return f"{sign} zero by more than {least:g} points" if least else ""
+    return f"{sign} zero (margin: {MARGIN:g} point)"
 
 
 def _as_predicted(
@@ -115,11 +137,20 @@ def _as_predicted(
     if sign in ("below", "not below"):
         turned = None if interval is None else (-interval[1], -interval[0])
         return _as_predicted(-value, turned, told, "above" if sign == "below" else "not above", least)
-    if sign == "above":
-        return value > least if told else None
-    if told:
-        return value < 0
-    return True if interval is not None and interval[1] < MARGIN else None
+    if sign == "not above":
+        if told:
+            return value < 0
+        return True if interval is not None and interval[1] < MARGIN else None
+    if told and value < 0:
+        return False
+    return _beyond(interval, told, least) if least else told or None
+
+
+def _beyond(interval: tuple[float, float] | None, told: bool, least: float) -> bool | None:
+    """Whether all of an interval lies beyond ``least``; ``None`` where it is on both sides."""
+    if interval is None:
+        return None
+    return False if interval[1] < least else True if told and interval[0] > least else None
 
 
 def unit_interval(values: Sequence[float], limit: float = 1.0) -> tuple[float, float] | None:

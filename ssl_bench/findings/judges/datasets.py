@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import statistics
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -13,8 +14,10 @@ from ssl_bench.evaluation.metrics.correlation import rank_correlation
 from ssl_bench.findings.evidence import BySeed, Evidence
 from ssl_bench.findings.pictures import PALETTE, curves_figure, legend_beside
 from ssl_bench.findings.tables import spread_cell
-from ssl_bench.findings.verdict import LEVEL, Effect, Outcome, Verdict, differences
+from ssl_bench.findings.verdict import LEVEL, Effect, Outcome, Test, Verdict, differences
+from ssl_bench.findings.welch import welch_difference
 from ssl_bench.reporting.numbers import count
+from ssl_bench.reporting.paired import paired_difference
 from ssl_bench.reporting.tables import Cell, Table
 from ssl_bench.reporting.tables import Row as Line
 
@@ -25,6 +28,14 @@ COLOUR, GREY = "cifar10", "cifar10_grey"
 CROPS = ("cifar10_crop8", "cifar10_crop16", "cifar10_crop24", "cifar10")
 SIMPLE = ("digits", "fashion_mnist")
 Parts = list[Mapping[str, Any]]
+TESTS = (
+    "Colours and crops of CIFAR-10 are compared by paired t-tests, since their parts are the same images; digits and "
+    "Fashion-MNIST against CIFAR-10 by Welch's t-test, since theirs are not."
+)
+SOURCES = (
+    "The datasets are three sources of images: all versions of CIFAR-10, cropped or grey, are one. The rank "
+    "correlation counts each as a dataset of its own, and its p-value takes them for independent: it is too small."
+)
 
 
 def judge(evidence: Evidence) -> Outcome:
@@ -32,17 +43,18 @@ def judge(evidence: Evidence) -> Outcome:
     parts: dict[str, Parts] = {name: answer["parts"] for name, answer in evidence.alignments.items()}
     above = {name: {place: _above_chance(one) for place, one in enumerate(all_)} for name, all_ in parts.items()}
 
-    def pairs(*both: tuple[str, str]) -> Verdict:
+    def higher(*both: tuple[str, str], test: Test) -> Verdict:
         given = [(f"{one} less {other}", above.get(one, {}), above.get(other, {})) for one, other in both]
-        return Verdict(tuple(_of_parts(effect) for effect in differences(given, "above")))
+        return Verdict(tuple(replace(effect, of="parts") for effect in differences(given, "above", test=test)))
 
     return Outcome(
         {
             "complexity": Verdict((_complexity(parts, above),)),
-            "colour": pairs((GREY, COLOUR)),
-            "crop": pairs(*itertools.pairwise(CROPS)),
-            "objects": pairs(*((one, COLOUR) for one in SIMPLE)),
+            "colour": higher((GREY, COLOUR), test=paired_difference),
+            "crop": higher(*itertools.pairwise(CROPS), test=paired_difference),
+            "objects": higher(*((one, COLOUR) for one in SIMPLE), test=welch_difference),
         },
+        remarks=(TESTS, SOURCES),
         tables=(_table(parts, above),),
         figure=_figure(parts),
         description="Alignment above chance against the share of dimensions kept, a line a dataset",
@@ -73,11 +85,13 @@ def _complexity(parts: Mapping[str, Parts], above: Mapping[str, BySeed]) -> Effe
     value, p = found["spearman"], found["p"]
     held = None if value is None or p is None or p >= LEVEL else value < 0
     what = f"rank correlation of components for {VARIANCE:.0%} of the variance with alignment above chance"
-    return Effect(what.replace("%", " %"), value, None, p, len(names), held, unit="", of="datasets")
+    sources = len({COLOUR if name.startswith(COLOUR) else name for name in names})
+    of = f"datasets, of {_spelled(sources)} sources of images"
+    return Effect(what.replace("%", " %"), value, None, p, len(names), held, unit="", of=of)
 
 
-def _of_parts(effect: Effect) -> Effect:
-    return Effect(effect.what, effect.value, effect.interval, effect.p, effect.n, effect.held, effect.unit, of="parts")
+def _spelled(number: int) -> str:
+    return {1: "one", 2: "two", 3: "three"}.get(number, str(number))
 
 
 def _table(parts: Mapping[str, Parts], above: Mapping[str, BySeed]) -> Table:

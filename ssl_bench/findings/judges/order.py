@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from matplotlib.figure import Figure
 
@@ -28,10 +28,12 @@ def judge(evidence: Evidence) -> Outcome:
     return Outcome(
         {
             "error_by_variance": Verdict(
-                tuple(_follows(name, by_error[name]) for name in ("autoencoder", "denoising"))
+                tuple(_follows(name, by_error[name], _seeds(rows, name)) for name in ("autoencoder", "denoising"))
             ),
-            "masked_too": Verdict((_follows("mae", by_error["mae"]),)),
-            "decodability": Verdict((_less(decoded["simclr"], decoded["autoencoder"]),)),
+            "masked_too": Verdict((_follows("mae", by_error["mae"], _seeds(rows, "mae")),)),
+            "decodability": Verdict(
+                (_less(decoded["simclr"], decoded["autoencoder"], _seeds(rows, "simclr", "autoencoder")),)
+            ),
         },
         tables=tuple(_table(rows, quantity) for quantity in QUANTITIES),
         figure=_figure(rows),
@@ -39,21 +41,40 @@ def judge(evidence: Evidence) -> Outcome:
     )
 
 
-def _follows(name: str, values: BySeed) -> Effect:
+def _seeds(rows: Sequence[Row], *names: str) -> int:
+    """How many seeds these objectives were given, whatever became of their runs."""
+    return len({row["seed"] for name in names for row in select(rows, objective=name)})
+
+
+def _each(values: Sequence[float], asked: int, holds: Callable[[float], bool]) -> bool | None:
+    """Whether something holds for every seed: one against it decides, and a missing one leaves it open."""
+    if not all(map(holds, values)):
+        return False
+    return True if values and len(values) == asked else None
+
+
+def _of(found: int, asked: int) -> str:
+    return "seeds" if found == asked else f"of {asked} seeds"
+
+
+def _follows(name: str, values: BySeed, asked: int) -> Effect:
     what = f"{name}, gamma of the error's half-times"
-    if not values:
-        return Effect(what, None, None, None, 0, None, unit="")
     found = list(values.values())
-    return Effect(what, statistics.fmean(found), unit_interval(found), None, len(found), min(found) > LEAST, unit="")
+    of = _of(len(found), asked)
+    if not found:
+        return Effect(what, None, None, None, 0, None, unit="", of=of)
+    held = _each(found, asked, lambda value: value > LEAST)
+    return Effect(what, statistics.fmean(found), unit_interval(found), None, len(found), held, unit="", of=of)
 
 
-def _less(first: BySeed, second: BySeed) -> Effect:
+def _less(first: BySeed, second: BySeed, asked: int) -> Effect:
     what = "gamma of decodability half-times, simclr less autoencoder"
     shared = [first[seed] - second[seed] for seed in sorted(first.keys() & second.keys())]
+    of = _of(len(shared), asked)
     if not shared:
-        return Effect(what, None, None, None, 0, None, unit="")
-    interval = unit_interval(shared, 2.0)
-    return Effect(what, statistics.fmean(shared), interval, None, len(shared), max(shared) < 0, unit="")
+        return Effect(what, None, None, None, 0, None, unit="", of=of)
+    held = _each(shared, asked, lambda value: value < 0)
+    return Effect(what, statistics.fmean(shared), unit_interval(shared, 2.0), None, len(shared), held, unit="", of=of)
 
 
 def _bands(rows: Sequence[Row], name: str) -> list[list[dict[str, object]]]:

@@ -87,7 +87,8 @@ def _best_crossing(name: str, rows: Sequence[Row]) -> Effect:
     found = [one for one in differences(pairs, "above") if one.value is not None]
     if not found:
         return Effect(name, None, None, None, 0, None)
-    return max(found, key=lambda one: (one.held or False, one.value or 0.0))
+    # "Somewhere" fails only where every pair fails: one that cannot be told comes before those that do.
+    return max(found, key=lambda one: ({True: 2, None: 1, False: 0}[one.held], one.value or 0.0))
 
 
 def _table(name: str, rows: Sequence[Row]) -> Table:
