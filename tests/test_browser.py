@@ -18,6 +18,8 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 CHROMIUM = next((found for name in NAMES if (found := shutil.which(name))), None)
 REQUIRED = os.environ.get("SSL_BENCH_BROWSER") == "required"
 SHOTS = Path(__file__).parent.parent / "artifacts" / "screenshots"
+# What A4 leaves between margins of 12 mm, at 96 pixels an inch.
+PAPER = {"width": 703, "height": 1000}
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
 
 pytestmark = [
@@ -321,6 +323,33 @@ def test_paper_shows_drawn_figures_and_no_controls(opened, tmp_path):
     assert pdf.startswith(b"%PDF")
     assert len(pdf) > 20_000
     (tmp_path / "report.pdf").write_bytes(pdf)
+
+
+def too_wide(page):
+    """Of each table that is seen and wider than its box the first words and both widths."""
+    return page.evaluate(
+        """() => [...document.querySelectorAll('.scroll')].filter((box) => box.getClientRects().length)
+            .filter((box) => box.firstElementChild.offsetWidth > box.clientWidth)
+            .map((box) => [box.textContent.trim().slice(0, 40), box.firstElementChild.offsetWidth, box.clientWidth])"""
+    )
+
+
+def test_no_table_is_wider_than_paper(opened, tmp_path):
+    for objective in ("autoencoder", "denoising", "simclr", "mae", "supervised", "random"):
+        for seed in (0, 1):
+            make_run(tmp_path / "runs", make_config(objective, seed, dataset="cifar10"))
+    many = report([tmp_path / "runs"], tmp_path / "report.html")
+    for shown in (opened(viewport=PAPER), opened(many, viewport=PAPER)):
+        shown.emulate_media(media="print")
+        assert too_wide(shown) == []
+
+
+def test_what_is_told_apart_is_seen_without_scrolling(opened):
+    for viewport in (WIDE, PHONE):
+        head = opened(viewport=viewport).get_by_role("columnheader", name="told apart")
+        ends = "node => [node, node.closest('.scroll')].map((one) => one.getBoundingClientRect().right)"
+        column, box = head.evaluate(ends)
+        assert column <= box
 
 
 def test_without_scripts_drawn_figures_say_the_same(opened):

@@ -62,9 +62,9 @@ def test_pairs_say_what_was_tested_and_what_cannot_be(tmp_path):
     (block,) = blocks_of(folder)
     rows = {row[0]: row[1:] for row in texts(pairs_table(block, compare_groups(block)))}
     assert list(rows) == ["simclr against mae", "simclr against autoencoder", "mae against autoencoder"]
-    assert rows["simclr against mae"][-2:] == ["1", "one seed: not testable"]
-    assert rows["simclr against autoencoder"][0] == "+40.7"
-    assert rows["simclr against autoencoder"][-2:] == ["3", "yes"]
+    seen = {pair: (row[0], row[1], row[-1]) for pair, row in rows.items()}
+    assert seen["simclr against mae"][::2] == ("one seed: not testable", "1")
+    assert seen["simclr against autoencoder"] == ("yes", "+40.7", "3")
     assert compare_groups(block).tests == 1
     assert (
         "that could be tested, of each probe (1 of 3 of the linear probe)"

@@ -31,6 +31,8 @@ def pairs_table(block: Block, compared: Compared) -> Table | None:
         f"apart. With one seed nothing can be tested.{left_out}",
         columns=(
             Cell("configurations"),
+            # What the others are read for stands where no screen cuts it off.
+            Cell("told apart", "linear top-1"),
             Cell("linear top-1", "difference, points"),
             Cell("95 % interval", "points"),
             Cell("p"),
@@ -38,7 +40,6 @@ def pairs_table(block: Block, compared: Compared) -> Table | None:
             Cell("k-NN top-1", "difference, points"),
             Cell("p corrected", "Holm"),
             Cell("n", "shared seeds"),
-            Cell("told apart", "linear top-1"),
         ),
         rows=tuple(_row(compared, pair) for pair in shown),
     )
@@ -61,6 +62,7 @@ def _row(compared: Compared, pair: tuple[int, int]) -> Row:
     interval = NOTHING if linear.interval is None else points_range(*linear.interval)
     cells: Sequence[Cell] = (
         Cell(f"{first.label} against {second.label}"),
+        Cell(verdict(linear)),
         Cell(points(linear.mean), value=linear.mean),
         Cell(interval),
         Cell(p_value(linear.p), value=linear.p),
@@ -68,6 +70,5 @@ def _row(compared: Compared, pair: tuple[int, int]) -> Row:
         Cell(points(knn.mean), value=knn.mean),
         Cell(p_value(knn.corrected), value=knn.corrected),
         Cell(str(linear.n), value=linear.n),
-        Cell(verdict(linear)),
     )
     return Row(tuple(cells))
