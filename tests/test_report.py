@@ -292,6 +292,20 @@ def test_what_embeddings_hold_stands_beside_the_untrained_backbone(tmp_path):
     assert re.search(r"; 2 more stand below; untrained \d+\.\d %\.$", words)
 
 
+def test_what_an_embedding_holds_is_told_in_bands_without_the_border_and_beside_chance(comparison):
+    """The border of an image is in every Fourier band: the cosine transform, which has none, comes first."""
+    parts = [(0.6, 0.9, 0.8), (0.3, 0.5, 0.4), (0.1, -0.2, 0.1)]
+    keys = ("variance_fraction", "decodability", "decodability_chance")
+    for file in (comparison / "runs").glob("autoencoder*/spectrum.json"):
+        spectrum = json.loads(file.read_text())
+        write_json(file, spectrum | {"dct": [dict(zip(keys, band, strict=True)) for band in parts]})
+    (next((comparison / "runs").glob("simclr_seed0*")) / "spectrum.json").unlink()
+    (words,) = capacity_sentence(blocks_of(comparison)[0])
+    said = "autoencoder holds 69.0 % of the images' variance (R² 0.90 of the lowest frequencies, 0.00 of the highest; "
+    assert said + "chance 61.0 %)" in words
+    assert words.endswith("Chance is what as many random directions of the pixels hold.")
+
+
 def test_headline_names_ties(tmp_path):
     words = headline_of(tmp_path, {"autoencoder": [0.9, 0.8], "simclr": [0.8, 0.9]})
     assert "autoencoder and simclr share the highest mean linear probe: 85.0 %" in words
@@ -617,18 +631,24 @@ def test_a_folder_of_figures_that_cannot_be_is_named_and_nothing_written(compari
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("suffix", [".md", ".csv", ".json"])
-def test_a_first_report_replaces_nobodys_files(comparison, tmp_path, suffix):
-    mine = tmp_path / f"notes{suffix}"
-    mine.write_text("mine, of years")
-    with pytest.raises(UserError, match=rf"notes\{suffix} is no report's"):
-        write_report([comparison], tmp_path / "notes.html")
-    assert mine.read_text() == "mine, of years"
-    assert not (tmp_path / "notes.html").exists()
-    mine.unlink()
+@pytest.mark.parametrize("suffix", [".html", ".md", ".csv", ".json"])
+def test_a_report_replaces_nobodys_files(comparison, tmp_path, suffix):
     page = write_report([comparison], tmp_path / "notes.html")
-    page.unlink()
-    assert write_report([comparison], page).exists(), "its own may be replaced"
+    before = {file.suffix: file.read_bytes() for file in tmp_path.glob("notes.*")}
+    assert len(before) == 4
+    assert write_report([comparison], page) == page, "its own may be replaced"
+    mine = page.with_suffix(suffix)
+    mine.write_text("mine, of years")
+    others = {file: file.read_bytes() for file in tmp_path.glob("notes.*")}
+    with pytest.raises(UserError, match=rf"notes\{suffix} is no report's"):
+        write_report([comparison], page)
+    assert {file: file.read_bytes() for file in tmp_path.glob("notes.*")} == others
+    mine.unlink()
+    assert write_report([comparison], page) == page
+    mine.unlink()
+    mine.mkdir()
+    with pytest.raises(UserError, match=r"choose (another|a) name"):
+        write_report([comparison], page)
 
 
 def test_nothing_is_written_if_rendering_fails(comparison, tmp_path):

@@ -285,6 +285,9 @@ SMALL = [
     "training.snapshots=14",
     "analysis.fit_samples=1500",
     "analysis.test_samples=500",
+    "analysis.altered_samples=20",
+    "analysis.view_samples=20",
+    "analysis.wave_samples=1",
 ]
 
 

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 # Records of runs and comparisons: FILE.json must not take their place.
 RECORDS = ("summary", "run", "evaluation", "spectrum", "heartbeat")
-# How the files beside a page begin: what begins otherwise is somebody else's.
+# How the files beside a page begin, and what stands at the head of a page: what has it not is somebody else's.
 BEGINNINGS = {".md": "# Comparison on ", ".csv": "id,directory,objective,", ".json": '{\n "schema": '}
+POLICY = """<meta http-equiv="Content-Security-Policy" content="default-src 'none'; """
 
 
 def report(directories: Sequence[Path], file: Path, figures: Path | None = None) -> Path:
@@ -40,7 +41,7 @@ def report(directories: Sequence[Path], file: Path, figures: Path | None = None)
         raise UserError(f"a report is a page and cannot be {file}: choose a name that ends in .html")
     if file.stem in RECORDS:
         raise UserError(f"the data of a report named {file.name} would replace {file.stem}.json: choose another name")
-    _check_beside(file)
+    _check_nobodys(file)
     # All are made before the first is written: a report is there in full or not at all.
     made = _of_sound_runs(collect(directories), lambda collection: _files(collection, file, figures))
     if figures is not None:
@@ -53,14 +54,17 @@ def report(directories: Sequence[Path], file: Path, figures: Path | None = None)
     return file
 
 
-def _check_beside(file: Path) -> None:
-    """Raises: UserError if a first report would replace a file beside it that no report wrote."""
-    if file.exists():
-        return
-    for suffix, beginning in BEGINNINGS.items():
-        path = file.with_suffix(suffix)
-        if path.is_file() and not path.read_bytes().startswith(beginning.encode()):
+def _check_nobodys(file: Path) -> None:
+    """Raises: UserError if the report would replace something that no report wrote, a folder among them."""
+    for path in (file, *(file.with_suffix(suffix) for suffix in BEGINNINGS)):
+        if path.is_dir() or (path.is_file() and not _is_report(path)):
             raise UserError(f"{path} is no report's, and {file.name} would replace it: choose another name")
+
+
+def _is_report(path: Path) -> bool:
+    with path.open("rb") as stream:
+        start = stream.read(4096).decode(errors="replace")
+    return POLICY in start if path.suffix.lower() == ".html" else start.startswith(BEGINNINGS[path.suffix])
 
 
 def _make_folder(figures: Path) -> None:
