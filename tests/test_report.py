@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shlex
 import statistics
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -16,16 +17,18 @@ from ssl_bench.across_runs import label_free
 from ssl_bench.config import Config, identity, to_yaml
 from ssl_bench.errors import UserError
 from ssl_bench.files import write_json
-from ssl_bench.matrix import BASELINES
+from ssl_bench.matrix import BASELINES, cells
+from ssl_bench.overrides import load_config
 from ssl_bench.reporting import report as write_report
 from ssl_bench.reporting.bands import band_row, mean_curves
 from ssl_bench.reporting.capacity import capacity_sentence
 from ssl_bench.reporting.cautions import cautions
 from ssl_bench.reporting.collect import REFERENCES, collect
+from ssl_bench.reporting.content import make_content
 from ssl_bench.reporting.figures import Span, column_edges
 from ssl_bench.reporting.groups import make_blocks
 from ssl_bench.reporting.headline import headline
-from ssl_bench.reporting.more_tables import metrics_table, order_tables, probes_table
+from ssl_bench.reporting.more_tables import _sequence, metrics_table, order_tables, probes_table
 from ssl_bench.reporting.numbers import NOTHING, decimal, half_time
 from ssl_bench.reporting.spread import spread
 from ssl_bench.reporting.tables import probe_table
@@ -494,11 +497,25 @@ def test_which_band_first_with_its_tests(tmp_path):
     simclr = rows["simclr", "decodability from the embedding", "principal components"]
     assert (simclr[2].text, simclr[3].text, simclr[5].text) == ("2 1 0", "\N{MINUS SIGN}1.00", "3")
     autoencoder = rows["autoencoder", "error of the reconstructions", "principal components"]
-    assert (autoencoder[2].text, autoencoder[2].note) == ("0 1 2", "the last 1 not reached")
+    assert (autoencoder[2].text, autoencoder[2].note) == ("0 1", "not reached: 2")
     assert ("simclr", "error of the reconstructions", "principal components") not in rows
     pca = [row.cells for row in tests.rows if row.cells[1].note == "principal components"]
     cells = [tuple(cell.text for cell in row[3:]) for row in pca]
     assert cells == [("0.250", "0.250", "0.250", "3 shared")], "2 / 2^3 is the least that three pairs can give"
+
+
+@pytest.mark.parametrize(
+    ("half_times", "said"),
+    [
+        ([300.0, 100.0, None], ("1 0", "not reached: 2")),
+        ([300.0, 300.0, 100.0], ("2 0=1", "")),
+        ([0.0, 0.0, None, None], ("0=1", "all from the start; not reached: 2 3")),
+        ([None, None], ("none reached", "")),
+    ],
+)
+def test_an_order_says_no_more_than_was_measured(half_times, said):
+    cell = _sequence(half_times)
+    assert (cell.text, cell.note) == said
 
 
 def test_further_probes_have_a_table(comparison):
@@ -582,10 +599,15 @@ def test_figures_of_a_page_share_no_id_and_refer_to_their_own(comparison, tmp_pa
     assert named.count("the table below has the numbers") == 2 * 3 + 2 * 1
 
 
-def test_command_repeats_a_run_from_the_report_folder(comparison):
-    file = write_report([comparison], comparison / "report.html")
-    path = next((comparison / "runs").glob("simclr_seed0*"))
-    assert f"ssl-bench pretrain runs/{path.name}/config.yaml --out NEW" in file.read_text()
+def test_a_command_repeats_all_runs_of_a_row_from_the_report_folder(comparison, monkeypatch):
+    content = make_content(collect([comparison]), comparison)
+    (command,) = [recipe.command for recipe in content.recipes if recipe.label == "simclr"]
+    place = next((comparison / "runs").glob("simclr_seed0*"))
+    assert command == f"ssl-bench compare runs/{place.name}/config.yaml 'seed=[0,1,2]' 'baselines=[]' --out NEW"
+    monkeypatch.chdir(comparison)
+    words = shlex.split(command)
+    again = {identity(config) for config in cells(load_config(words[2], words[3:4]))}
+    assert again == {run.summary["id"] for run in content.runs if run.config.objective.name == "simclr"}
 
 
 def test_one_run_and_a_folder_of_folders_are_reported_too(comparison, tmp_path):

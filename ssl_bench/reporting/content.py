@@ -40,11 +40,11 @@ class Fact:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one configuration is run again: its settings and one command a run."""
+    """How one configuration is run, probed and analyzed again, in all its seeds."""
 
     label: str
     settings: str
-    commands: tuple[str, ...]
+    command: str
 
 
 @dataclass(frozen=True)
@@ -200,10 +200,9 @@ def _versions(runs: Sequence[Run]) -> list[Fact]:
 
 def _recipe(group: Group, folder: Path) -> Recipe:
     settings = yaml.safe_dump(group.config.model_dump(mode="json"), sort_keys=False)
-    commands = [
-        f"ssl-bench pretrain {shlex.quote(_place(run, folder) + '/config.yaml')} --out NEW" for run in group.runs
-    ]
-    return Recipe(group.label, settings, tuple(commands))
+    seeds = ",".join(str(seed) for seed in sorted({run.config.seed for run in group.runs}))
+    file = shlex.quote(_place(group.runs[0], folder) + "/config.yaml")
+    return Recipe(group.label, settings, f"ssl-bench compare {file} 'seed=[{seeds}]' 'baselines=[]' --out NEW")
 
 
 def _place(run: Run, folder: Path) -> str:

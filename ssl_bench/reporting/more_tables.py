@@ -93,8 +93,8 @@ def order_tables(block: Block) -> list[Table]:
         Table(
             caption=f"Which band first, on {block.dataset}: bands in the order of their median half-times, and gamma, "
             "the rank correlation of half-time with the variance of a direction (1: largest first) and with frequency "
-            "(1: lowest first), median over seeds, with the range. Bands that half of the runs never "
-            "reached stand last.",
+            "(1: lowest first), median over seeds, with the range. Between bands of one time stands =; not reached are "
+            "those that half of the runs never reached.",
             columns=tuple(
                 Cell(text) for text in ("configuration", "of", "order of bands", "with variance", "with frequency", "n")
             ),
@@ -137,10 +137,20 @@ def _order_row(name: str, basis: str, quantity: str, order: dict[str, Any]) -> R
         Cell(decimal(one["median"]), f"{decimal(one['min'])} to {decimal(one['max'])}" if one["n"] > 1 else "")
         for one in gammas
     ]
-    never = sum(value is None for value in order["half_time"])
-    bands = "all at once" if order["order"] is None else " ".join(map(str, order["order"]))
-    reached = f"the last {never} not reached" if never else ""
-    return Row((Cell(name), _of(basis, quantity), Cell(bands, reached), *cells, Cell(str(order["runs"]))))
+    return Row((Cell(name), _of(basis, quantity), _sequence(order["half_time"]), *cells, Cell(str(order["runs"]))))
+
+
+def _sequence(half_times: Sequence[float | None]) -> Cell:
+    """Bands by half-time, ``=`` between those of one time, and which were never reached."""
+    reached: dict[float, list[int]] = {}
+    for band, time in enumerate(half_times):
+        if time is not None:
+            reached.setdefault(time, []).append(band)
+    never = [str(band) for band, time in enumerate(half_times) if time is None]
+    words = " ".join("=".join(map(str, reached[time])) for time in sorted(reached))
+    notes = ["all from the start"] if set(reached) == {0.0} else []
+    notes += [f"not reached: {' '.join(never)}"] if never and reached else []
+    return Cell(words or "none reached", "; ".join(notes))
 
 
 def _of(basis: str, quantity: str) -> Cell:
@@ -177,7 +187,7 @@ def _metric_cell(group: Group, name: str) -> Cell:
 def _correlation_cell(found: dict[str, Any] | None) -> Cell:
     if found is None or found["spearman"] is None:
         return Cell(NOTHING)
-    return Cell(decimal(found["spearman"]), f"p {decimal(found['p'], 3)}, n {found['n']}")
+    return Cell(decimal(found["spearman"]), f"p {p_value(found['p'])}, n {found['n']}")
 
 
 def _percents(values: Sequence[float]) -> str:

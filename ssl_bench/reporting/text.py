@@ -77,7 +77,7 @@ def render_markdown(content: Content, page: str) -> str:
     parts.append(_facts("Backbones", content.backbones))
     parts.append(_facts("Versions", content.versions))
     parts += ["## Runs", markdown_table(content.runs_table)]
-    parts += ["## To repeat", _code("\n".join(line for recipe in content.recipes for line in recipe.commands))]
+    parts += ["## To repeat", _code("\n".join(recipe.command for recipe in content.recipes))]
     parts.append(f"Figures, example reconstructions and the configurations are in {_escape(page)}.")
     return "\n\n".join(part for part in parts if part) + "\n"
 
