@@ -20,6 +20,7 @@ from ssl_bench.reporting.references import NONE_FOUND, mismatches, references_ta
 from ssl_bench.reporting.subspaces import subspace_parts
 from ssl_bench.reporting.tables import probe_table
 
+MINUS = "\N{MINUS SIGN}"
 FLOPS = {"train_image": 3e6, "encode_image": 1e6}
 
 
@@ -47,10 +48,25 @@ def test_the_best_is_marked_only_where_it_can_be_told(tmp_path):
     assert all(row.cells[0].mark == "" for row in probe_table(block).rows), "not tested is not tied"
     scattered = {"autoencoder": [0.88, 0.92, 0.9], "simclr": [0.9, 0.91, 0.92]}
     (block,) = blocks_of(make_comparison(tmp_path / "tied", scattered))
-    assert all(row.cells[0].mark == "tied best" for row in probe_table(block).rows)
+    assert [row.cells[0].mark for row in probe_table(block).rows] == ["highest mean", f"not told apart ({MINUS}1.0)"]
+    equal = {"autoencoder": [0.9, 0.8], "simclr": [0.8, 0.9]}
+    (block,) = blocks_of(make_comparison(tmp_path / "equal", equal))
+    assert {row.cells[0].mark for row in probe_table(block).rows} == {"highest mean"}
     (block,) = blocks_of(make_comparison(tmp_path / "alone", {"simclr": [0.9, 0.8]}))
     assert probe_table(block).rows[0].cells[0].mark == "", "nothing is compared"
     assert pairs_table(block, compare_groups(block)) is None
+
+
+def test_a_mark_says_how_far_it_is_from_the_highest_mean(tmp_path):
+    """Of two the worse may be the one that is not told apart: its seeds scatter."""
+    values = {"simclr": [0.43, 0.44, 0.43], "mae": [0.39, 0.401, 0.391], "denoising": [0.36, 0.39, 0.33]}
+    folder = make_comparison(tmp_path / "cmp", values)
+    (block,) = blocks_of(folder)
+    marks = {row.cells[0].text: row.cells[0].mark for row in probe_table(block).rows}
+    assert marks == {"simclr": "highest mean", "mae": "", "denoising": f"not told apart ({MINUS}7.3)"}
+    html, markdown, _ = report(tmp_path, folder)
+    assert f">not told apart ({MINUS}7.3)</strong>" in html
+    assert f"(not told apart ({MINUS}7.3); resnet" in markdown
 
 
 def test_pairs_say_what_was_tested_and_what_cannot_be(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ssl_bench.reporting.groups import Block, Group
+from ssl_bench.reporting.numbers import points
 from ssl_bench.reporting.paired import BySeed, Difference, compare_pairs, not_told_apart
 
 
@@ -27,10 +28,19 @@ class Compared:
         return tuple(self.groups[place] for place in not_told_apart(self.linear, len(self.groups)))
 
     def mark(self, group: Group) -> str:
-        """``best``, ``tied best``, or nothing."""
-        if group not in self.best:
+        """What sets it off: ``best``; or ``highest mean``, and by how many points others are not told apart from it.
+
+        A wide difference is not told apart either where seeds scatter: without its size the mark would say "equal".
+        """
+        best = self.best
+        if group not in best:
             return ""
-        return "best" if len(self.best) == 1 else "tied best"
+        if len(best) == 1:
+            return "best"
+        if _mean(group) == _mean(best[0]):
+            return "highest mean"
+        difference = self.linear[0, self.groups.index(group)].mean
+        return "not told apart" if difference is None else f"not told apart ({points(-difference)})"
 
     @property
     def tests(self) -> int:
@@ -43,6 +53,10 @@ def compare_groups(block: Block) -> Compared:
     groups = tuple(group for group in block.main if group.probed)
     linear, knn = (compare_pairs([by_seed(group, key) for group in groups]) for key in ("linear_top1", "knn_top1"))
     return Compared(groups, linear, knn)
+
+
+def _mean(group: Group) -> float | None:
+    return None if group.linear is None else group.linear.mean
 
 
 def by_seed(group: Group, measure: str) -> BySeed:

@@ -28,8 +28,8 @@ from ssl_bench.spectrum.names import BASIS_NAMES, QUANTITY_NAMES
 class Cell:
     """What a cell says, and a smaller remark below it.
 
-    ``mark`` sets it off: ``best``, or ``tied best`` where others are as good as can be told. ``value`` is the raw
-    number behind the text, where it is one.
+    ``mark`` sets it off: ``best``, or ``highest mean`` where others are not told apart from it, which say so. ``value``
+    is the raw number behind the text, where it is one.
     """
 
     text: str
@@ -107,8 +107,9 @@ def probe_table(block: Block) -> Table:
 
     chance = "" if block.chance is None else f" Chance (the commonest class) is {percent(block.chance)} %."
     marked = (
-        " Best is only what is told apart from every other by a paired t-test over seeds, corrected by Holm; all that "
-        "are not told apart from the highest mean are tied best."
+        " Best is only what is told apart from every other by a paired t-test over seeds, corrected by Holm. What is "
+        "not told apart from the highest mean is marked so, with the difference in points over shared seeds: that they "
+        "are equally good is not said."
         if compared.best
         else ""
     )
