@@ -26,5 +26,5 @@ def ssl_bench(*words, cwd=".", **environment):
             main()
             status = 0
         except SystemExit as end:
-            status = int(end.code or 0)
+            status = end.code if isinstance(end.code, int) else int(end.code is not None)
     return CompletedProcess(["ssl-bench", *words], status, said.getvalue(), aside.getvalue())

@@ -325,7 +325,7 @@ def test_failed_skipped_and_unfinished_are_listed(comparison, tmp_path):
         "the loss became nan by step 7",
         "it cannot drop tokens",
         "mae on resnet_micro",
-        "running after 4,096",
+        "running, last saved after 4,096 samples",
     ):
         assert text in Page(html).text
         assert text in markdown

@@ -147,7 +147,7 @@ def _lost(runs: Sequence[Run]) -> list[Notice]:
     lost = []
     for run in runs:
         if not run.finished:
-            seen = f"{run.status} after {count(run.summary['samples_seen'])} samples"
+            seen = f"{run.status}, last saved after {count(run.summary['samples_seen'])} samples"
             lost.append(Notice(run.name, f"{seen}: {run.summary['error']}" if run.summary["error"] else seen))
         elif run.probe is None:
             lost.append(Notice(run.name, "finished, not probed: run ssl-bench evaluate on it"))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ssl_bench.reporting.collect import Run
 from ssl_bench.reporting.costs import cost_numbers
 from ssl_bench.reporting.groups import Block, Group
-from ssl_bench.reporting.numbers import half_time, percent
+from ssl_bench.reporting.numbers import count, half_time, percent
 from ssl_bench.reporting.spread import spread
 from ssl_bench.reporting.tables import Cell, Row, Table
 from ssl_bench.spectrum.half_times import first_crossing
@@ -31,7 +31,7 @@ class AccuracyCurve:
     all seeds have. ``seconds`` and ``flops`` are means over seeds, ``None`` where not recorded: seconds of training,
     taken to pass evenly over its steps. ``low`` and ``high`` are a 95 % t interval over seeds; with one seed both are
     the mean, as its spread is not known. ``nearly`` is the median over seeds of the samples at which a curve first
-    reached 90 % of its own last value.
+    reached 90 % of its own last value. ``images`` is how many test images the accuracies are of.
 
     All tuples have one entry a snapshot; accuracies are in 0..1.
     """
@@ -40,6 +40,7 @@ class AccuracyCurve:
     note: str
     reference: bool
     measure: str
+    images: int | None
     samples: tuple[int, ...]
     seconds: tuple[float | None, ...]
     flops: tuple[float | None, ...]
@@ -80,9 +81,9 @@ def _measures(curves: Sequence[AccuracyCurve]) -> str:
     if all(curve.measure == LINEAR for curve in curves):
         return "Accuracy is that of the linear probe at each snapshot."
     return (
-        "The ridge readout is a ridge classifier that the analysis fits to the embeddings of its own training images "
-        "at each snapshot, tested on the few test images it also alters: a curve to compare with others of its kind, "
-        "not with the linear probe."
+        "The linear probe was not made at each snapshot (evaluation.snapshot=all does). The ridge readout is a ridge "
+        "classifier that the analysis fits to the embeddings of its own training images, tested on the few test images "
+        "it also alters: a coarse curve, to compare with others of its kind, not with the linear probe."
     )
 
 
@@ -91,7 +92,8 @@ def _row(curve: AccuracyCurve, columns: Sequence[int]) -> Row:
     cells = [Cell(percent(values.get(samples)), value=values.get(samples)) for samples in columns]
     own = Cell(half_time(curve.nearly), value=curve.nearly)
     name = Cell(curve.label, curve.note)
-    return Row((name, Cell(curve.measure), *cells, own, Cell(str(curve.n), value=curve.n)), curve.reference)
+    of = Cell(curve.measure, "" if curve.images is None else f"{count(curve.images)} test images")
+    return Row((name, of, *cells, own, Cell(str(curve.n), value=curve.n)), curve.reference)
 
 
 def _curve(group: Group) -> AccuracyCurve | None:
@@ -111,6 +113,7 @@ def _curve(group: Group) -> AccuracyCurve | None:
             note=group.note,
             reference=group.reference,
             measure=measure,
+            images=_images(found[0][0], measure),
             samples=tuple(shared),
             seconds=_effort([run for run, _ in found], "train_seconds", shared),
             flops=_effort([run for run, _ in found], "flops_training", shared),
@@ -143,6 +146,16 @@ def _read_out(run: Run) -> Iterator[Point]:
     for row in run.spectrum["snapshots"] if run.spectrum is not None else []:
         if row.get("accuracy") is not None:
             yield int(row["samples_seen"]), float(row["accuracy"])
+
+
+def _images(run: Run, measure: str) -> int | None:
+    """How many test images an accuracy is of."""
+    evaluation, spectrum = run.evaluation or {}, run.spectrum or {}
+    entries = evaluation.get("snapshots") or [{}]
+    tested = entries[-1].get("test_samples")
+    altered = spectrum.get("settings", {}).get("altered_samples")
+    found = tested if measure == LINEAR else min((one for one in (tested, altered) if one), default=None)
+    return int(found) if found else None
 
 
 def _chosen(samples: Sequence[int]) -> list[int]:
