@@ -378,6 +378,40 @@ def test_a_further_probe_of_one_seed_splits_no_configuration(tmp_path):
     assert any("do not compare strictly" in sentence for sentence in cautions(block))
 
 
+def read_by_knn(folder, values):
+    """Gives each objective's runs this k-NN accuracy, whatever their linear probe says."""
+    for name, value in values.items():
+        for path in (folder / "runs").glob(f"{name}_seed*"):
+            content = json.loads((path / "evaluation.json").read_text())
+            content["snapshots"][-1]["knn_top1"] = value
+            write_json(path / "evaluation.json", content)
+    (block,) = blocks_of(folder)
+    return [sentence for sentence in cautions(block) if "k-NN" in sentence]
+
+
+def test_where_nearest_neighbours_say_otherwise_is_pointed_out(tmp_path):
+    lines = {"pixels": [0.37, 0.37], "random": [0.33, 0.33], "supervised": [0.44, 0.44]}
+    folder = make_comparison(tmp_path / "cmp", {"simclr": [0.43, 0.44], "autoencoder": [0.42, 0.41]}, lines)
+    agreed = {"simclr": 0.4, "autoencoder": 0.3, "pixels": 0.35, "random": 0.4, "supervised": 0.9}
+    assert read_by_knn(folder, agreed) == []
+    assert read_by_knn(folder, {"simclr": 0.353, "autoencoder": 0.364, "pixels": 0.452, "random": 0.274}) == [
+        "By k-NN autoencoder leads (36.4 %), not simclr (35.3 %) as by the linear probe, and pixels (45.2 %), "
+        "without any training, is above all that is compared (at most 36.4 %)."
+    ]
+    assert read_by_knn(folder, {"simclr": 0.4, "random": 0.42}) == [
+        "By k-NN pixels (45.2 %) and random (42.0 %), without any training, are above all that is compared "
+        "(at most 40.0 %)."
+    ]
+    assert read_by_knn(folder, {"autoencoder": 0.46}) == [
+        "By k-NN autoencoder leads (46.0 %), not simclr (40.0 %) as by the linear probe."
+    ]
+
+
+def test_configurations_that_share_the_lead_are_one_leader_to_knn(tmp_path):
+    folder = make_comparison(tmp_path / "cmp", {"simclr": [0.4, 0.5], "autoencoder": [0.5, 0.4]})
+    assert read_by_knn(folder, {"simclr": 0.3, "autoencoder": 0.4}) == []
+
+
 def test_trainings_and_backbones_that_differ_are_pointed_out(tmp_path):
     make_run(tmp_path / "runs", make_config("autoencoder", training={"batch_size": 64, "learning_rate": 0.001}))
     make_run(tmp_path / "runs", make_config("simclr", training={"batch_size": 64, "learning_rate": 0.003}))

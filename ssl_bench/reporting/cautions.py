@@ -1,18 +1,64 @@
-"""What differs between configurations that a fair comparison keeps equal: computed, and said before the tables."""
+"""What makes an answer less than it seems: computed, and said before the tables.
+
+What differs between configurations that a fair comparison keeps equal; and where k-NN answers otherwise.
+"""
 
 from __future__ import annotations
 
 import json
 
+from ssl_bench.reporting.collect import UNTRAINED
 from ssl_bench.reporting.groups import Block, Group
-from ssl_bench.reporting.numbers import count
+from ssl_bench.reporting.numbers import count, percent
+from ssl_bench.reporting.spread import Spread
 
 
 def cautions(block: Block) -> list[str]:
-    """One sentence a difference among the configurations compared (not the reference lines); none if all is equal."""
+    """One sentence a difference among the configurations compared (not the reference lines), and one on k-NN.
+
+    Nothing if all is equal, and k-NN agrees with the linear probe.
+    """
     groups = [group for group in block.main if group.probed]
     checks = (_seeds, _samples, _training, _backbones, _probe_settings, _embeddings, _code)
-    return [sentence for check in checks if (sentence := check(groups))]
+    return [sentence for sentence in (_nearest_neighbours(block), *(check(groups) for check in checks)) if sentence]
+
+
+def _nearest_neighbours(block: Block) -> str:
+    """That by k-NN another one leads than by the linear probe, or what was not trained at all."""
+    both = [(group, group.linear, group.knn) for group in block.groups]
+    read = [(group, linear, knn) for group, linear, knn in both if linear is not None and knn is not None]
+    trained = [one for one in read if not one[0].reference and not _untrained(one[0])]
+    if not trained:
+        return ""
+    highest = max(knn.mean for _, _, knn in trained)
+    above = [
+        f"{group.label} ({_share(knn.mean)})" for group, _, knn in read if _untrained(group) and knn.mean > highest
+    ]
+    parts = [_other_leader(trained)]
+    if above:
+        verb = "is" if len(above) == 1 else "are"
+        names = " and ".join(above)
+        parts.append(f"{names}, without any training, {verb} above all that is compared (at most {_share(highest)})")
+    said = ", and ".join(part for part in parts if part)
+    return f"By k-NN {said}." if said else ""
+
+
+def _other_leader(read: list[tuple[Group, Spread, Spread]]) -> str:
+    """Which one leads by k-NN, if none of those that lead by the linear probe does."""
+    top = max(linear.mean for _, linear, _ in read)
+    first, _, near = max((one for one in read if one[1].mean == top), key=lambda one: one[2].mean)
+    leader, _, best = max(read, key=lambda one: one[2].mean)
+    if best.mean <= near.mean:
+        return ""
+    return f"{leader.label} leads ({_share(best.mean)}), not {first.label} ({_share(near.mean)}) as by the linear probe"
+
+
+def _share(value: float) -> str:
+    return f"{percent(value)} %"
+
+
+def _untrained(group: Group) -> bool:
+    return group.config.objective.name in UNTRAINED
 
 
 def _seeds(groups: list[Group]) -> str:

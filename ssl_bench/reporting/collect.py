@@ -17,6 +17,8 @@ from ssl_bench.runs.summary import summarise_run
 
 # What counts as a reference line where no summary.json says so.
 REFERENCES = ("supervised", "random", "pixels")
+# Objectives that train nothing.
+UNTRAINED = ("random", "pixels")
 # Settings of an evaluation that touch neither the linear probe nor k-NN.
 OF_FURTHER_PROBES = ("probes", "shots", "draws", "finetune_epochs")
 # Parts of an entry of evaluation.json that are shares in 0..1.

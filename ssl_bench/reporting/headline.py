@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ssl_bench.reporting.capacity import capacity_sentence
+from ssl_bench.reporting.collect import UNTRAINED
 from ssl_bench.reporting.compared import Compared, compare_groups
 from ssl_bench.reporting.groups import Block, Group
 from ssl_bench.reporting.numbers import p_value, percent, percent_range, points, points_range
@@ -10,7 +11,6 @@ from ssl_bench.reporting.paired import not_told_apart
 from ssl_bench.reporting.pairs import verdict
 from ssl_bench.reporting.spread import Spread
 
-UNTRAINED = ("random", "pixels")
 # More names than this make no sentence.
 NAMED = 4
 Probed = tuple[Group, Spread]

@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import Field
 
 from ssl_bench.config import Options, validate
-from ssl_bench.reporting.collect import Run
+from ssl_bench.reporting.collect import UNTRAINED, Run
 from ssl_bench.reporting.groups import Group
 from ssl_bench.yaml_files import read_yaml_file
 
@@ -42,7 +42,6 @@ UNKNOWN = 10.0
 # Batch sizes decide between numbers that are equal in all else.
 BATCH_WEIGHT = 0.01
 FAMILIES = ("resnet", "vit")
-UNTRAINED = ("random", "pixels")
 
 
 class Known(Options):

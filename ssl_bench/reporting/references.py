@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ssl_bench.reporting.collect import UNTRAINED
 from ssl_bench.reporting.groups import Block, Group
 from ssl_bench.reporting.numbers import NOTHING, count, percent
 from ssl_bench.reporting.published import (
     PROTOCOLS,
-    UNTRAINED,
     Protocol,
     Published,
     dataset_key,
