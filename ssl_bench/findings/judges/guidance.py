@@ -29,7 +29,8 @@ SMALL, LARGE = 0.01, 0.1
 EQUAL = (0.95, 1.05)
 LEAST = 5.0
 LABELLED = (
-    "Both weights read labels: that the larger one gives the better probe says nothing of training without labels."
+    f"The pair of {LARGE} against {SMALL} as one of equal errors was picked after the results were seen, and both read "
+    "labels: it says nothing of training without them."
 )
 
 
@@ -48,11 +49,8 @@ def judge(evidence: Evidence) -> Outcome:
             "other_perception": Verdict(gap),
             "dose": Verdict(dose),
         },
-        # Nobody predicted this pair: it was seen in the results, and is the nearer one to an equal error.
-        afterwards=(
-            replace(_ratio(f"guided at {LARGE} to guided at {SMALL}", errors[2], errors[1]), held=None),
-            *(replace(effect, held=None) for effect in dose),
-        ),
+        # Nobody predicted this pair's errors: it was seen in the results, and is the nearer one to equal errors.
+        afterwards=(replace(_ratio(f"guided at {LARGE} to guided at {SMALL}", errors[2], errors[1]), held=None),),
         remarks=(LABELLED,),
         tables=(_table(rows, plain, small, large),),
     )
