@@ -34,7 +34,7 @@ TESTS = (
 )
 SOURCES = (
     "The datasets are three sources of images: all versions of CIFAR-10, cropped or grey, are one. The rank "
-    "correlation counts each as a dataset of its own, and its p-value takes them for independent: it is too small."
+    "correlation counts each as a dataset of its own, and its p-value takes them for independent: it may be too small."
 )
 
 
