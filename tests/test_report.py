@@ -251,7 +251,10 @@ def test_headline_tells_no_difference_where_seeds_scatter(tmp_path):
     words = headline_of(
         tmp_path, {"autoencoder": [0.88, 0.92, 0.9], "simclr": [0.9, 0.91, 0.92], "mae": [0.7, 0.95, 0.9]}
     )
-    assert "It is not told apart from autoencoder and mae; against autoencoder the difference is +1.0 points" in words
+    assert (
+        "It is not told apart from autoencoder and mae (+6.0 points); against autoencoder the difference is +1.0 points"
+        in words
+    )
     assert "corrected by Holm for the 3 pairs tested" in words
 
 

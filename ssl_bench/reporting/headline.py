@@ -60,7 +60,8 @@ def _verdict(ranked: list[Probed], equal: int, compared: Compared) -> list[str]:
     subject = "It is" if equal == 1 else "They are"
     sentences = []
     if tied:
-        names = _list([ranked[place][0].label for place in tied])
+        first, *more = tied
+        names = _list([ranked[first][0].label, *(_far(place, ranked, compared) for place in more)])
         sentences.append(f"{subject} not told apart from {names}; {_against(tied[0], ranked, compared, equal)}.")
     if clear:
         names = "every other configuration" if not tied else _list([ranked[place][0].label for place in clear])
@@ -69,6 +70,12 @@ def _verdict(ranked: list[Probed], equal: int, compared: Compared) -> list[str]:
         pairs = "1 pair" if compared.tests == 1 else f"{compared.tests} pairs"
         sentences.append(f"These are paired t-tests over shared seeds, corrected by Holm for the {pairs} tested.")
     return sentences
+
+
+def _far(place: int, ranked: list[Probed], compared: Compared) -> str:
+    """A name, and by how much the first is better: what is not told apart may be far off."""
+    difference = compared.linear[0, place].mean
+    return f"{ranked[place][0].label}{'' if difference is None else f' ({points(difference)} points)'}"
 
 
 def _not_tested(ranked: list[Probed], others: range, compared: Compared) -> str:
