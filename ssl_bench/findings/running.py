@@ -42,7 +42,7 @@ def finding(name: str, out: str | Path) -> dict[str, Any]:
     judge = get_judge(asked.judge)
     settings = {one: asked.comparison(one) for one in asked.comparisons}
     rows = {one: _rows(compare(raw, folder / one)) for one, raw in settings.items()}
-    alignments = {one: _answer(raw, folder / f"align_{one}.json") for one, raw in asked.align.items()}
+    alignments = {one: _answer(raw, folder / f"align_{Path(name).stem}_{one}.json") for one, raw in asked.align.items()}
     outcome = judge(Evidence(rows, alignments))
     _check_judged(asked, outcome.verdicts)
     made = {**describe_environment(), "commits_of_runs": _commits(folder, rows)}
