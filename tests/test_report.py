@@ -11,6 +11,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+from scipy.stats import t as scipy_t
 from scipy.stats import ttest_1samp, ttest_rel
 
 from ssl_bench.across_runs import label_free
@@ -204,7 +205,11 @@ def test_probe_table_holds_means_and_deviations_over_seeds(comparison):
     rows = {row.cells[0].text: [cell.text for cell in row.cells] for row in probe_table(block).rows}
     values = [0.80, 0.84]
     expected = f"{100 * statistics.mean(values):.1f} ± {100 * statistics.stdev(values):.1f}"
-    assert rows["autoencoder"][1:5] == [expected, "2", "80.0 to 84.0", "77.0 ± 2.8"]
+    ends = scipy_t.interval(0.95, 1, loc=statistics.mean(values), scale=statistics.stdev(values) / 2**0.5)
+    interval = f"{100 * ends[0]:.1f} to {100 * min(ends[1], 1):.1f}"
+    assert rows["autoencoder"][1:5] == [expected, "2", interval, "77.0 ± 2.8"]
+    notes = {row.cells[0].text: row.cells[3].note for row in probe_table(block).rows}
+    assert notes["autoencoder"] == "seeds 80.0 to 84.0"
     assert rows["autoencoder"][7:10] == ["3.2", "4,096", "12.5"]
     # The failed third seed is in no number, but in the status.
     assert rows["simclr"][1:3] == ["90.5 ± 0.7", "2"]

@@ -20,7 +20,18 @@ from ssl_bench.reporting.bands import (
 from ssl_bench.reporting.collect import Run
 from ssl_bench.reporting.compared import compare_groups
 from ssl_bench.reporting.groups import Block, Group
-from ssl_bench.reporting.numbers import NOTHING, band_range, count, decimal, half_time, number, percent, seconds
+from ssl_bench.reporting.numbers import (
+    NOTHING,
+    band_range,
+    count,
+    decimal,
+    half_time,
+    number,
+    percent,
+    percent_range,
+    seconds,
+)
+from ssl_bench.reporting.spread import Spread
 from ssl_bench.spectrum.names import BASIS_NAMES, QUANTITY_NAMES
 
 
@@ -79,7 +90,7 @@ PROBE_COLUMNS = (
     Cell("configuration"),
     Cell("linear top-1", "%, mean ± sd over seeds"),
     Cell("n", "seeds"),
-    Cell("min to max", "%"),
+    Cell("95 % interval", "of the mean, %"),
     Cell("k-NN top-1", "%, mean ± sd"),
     Cell("protocol"),
     Cell("learning rates", "selected, by seed"),
@@ -153,12 +164,20 @@ def _probe_cells(group: Group, mark: str) -> tuple[Cell, ...]:
         name,
         value,
         Cell(str(linear.n), value=linear.n),
-        Cell(f"{percent(min(linear.values))} to {percent(max(linear.values))}" if linear.n > 1 else NOTHING),
+        _range_cell(linear),
         Cell(near, value=knn.mean),
         Cell(_distinct([str(probe["protocol"]) for probe in probes])),
         Cell(", ".join(number(probe["selected_lr"]) for probe in probes)),
         *effort,
     )
+
+
+def _range_cell(linear: Spread) -> Cell:
+    """The interval of the mean of several seeds, and their lowest and highest; one seed has neither."""
+    if linear.n == 1 or linear.interval is None:
+        return Cell(NOTHING)
+    seeds = percent_range(min(linear.values), max(linear.values))
+    return Cell(percent_range(*linear.interval), f"seeds {seeds}", value=linear.interval[0])
 
 
 def band_tables(block: Block, basis: str, quantity: Quantity) -> list[Table]:
