@@ -76,8 +76,8 @@ def _bytes_are_exact() -> bool:
     with_onednn: Callable[[], bool] = torch.backends.mkldnn.is_available
     if not (with_onednn() and torch.cpu._is_vnni_supported()):
         return False
-    # oneDNN may have been told, in its environment, to do without them. That is found out by the largest bytes there are:
-    # the sum of any pair of products is too large for 16 bits.
+    # oneDNN may have been told, in its environment, to do without them. The largest bytes there are find that out: the
+    # sum of any pair of products is too large for 16 bits.
     draws = torch.randint(0, 2, (FLOAT_ROWS, 256), generator=torch.Generator().manual_seed(0))
     extremes = (255 * draws - CENTRE).to(torch.int8)
     return torch.equal(product(extremes, extremes).float(), product(extremes.float(), extremes.float()))
